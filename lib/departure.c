@@ -1,0 +1,76 @@
+#include "departure.h"
+
+#include <string.h>
+
+#include "reaper.h"
+
+#define SLICE_MS 20 /* between two looks at whether the one we wait for still lives */
+#define MS 1000000
+
+static bool still_named(int dirfd, const char *name, int fd) {
+  struct statx there;
+  struct statx here;
+  return fc_sys_statx(dirfd, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &there) == 0 &&
+         fc_sys_statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &here) == 0 && there.stx_ino == here.stx_ino &&
+         there.stx_dev_major == here.stx_dev_major && there.stx_dev_minor == here.stx_dev_minor;
+}
+
+bool fc_departure_try(int dirfd, const char *name, int fd, const struct fc_session_header *header,
+                      int64_t deadline_ns) {
+  if (fc_sys_lock(fd, FC_F_OFD_SETLK, F_WRLCK, FC_BYTE_MEMBERS, NULL) < 0) return false;
+  if (still_named(dirfd, name, fd)) {
+    struct fc_reap_result result;
+    (void)fc_reaper_run(dirfd, name, fd, header, deadline_ns, &result); /* what is left is the next start's */
+  }
+  (void)fc_sys_lock(fd, FC_F_OFD_SETLK, F_UNLCK, FC_BYTE_MEMBERS, NULL);
+  return true;
+}
+
+/* Somebody else reaps: wait a moment for the word that it is done. Returns true when it is. */
+static bool wait_for_done(const struct fc_session *s) {
+  struct fc_head_words *words = s->journal.words;
+  if (__atomic_load_n(&words->done, __ATOMIC_ACQUIRE) != 0) return true;
+  (void)fc_sys_futex(&words->done, FC_FUTEX_WAIT, 0, SLICE_MS);
+  return __atomic_load_n(&words->done, __ATOMIC_ACQUIRE) != 0;
+}
+
+void fc_departure(struct fc_session *s) {
+  if (!s->header || !s->lock_page) return;
+  const bool inert_after = s->journal_locks;
+  const int64_t budget = s->header->policy.exit_budget_ns;
+  char dir[PATH_MAX];
+  char name[64];
+  const char *slash = strrchr(s->header->path, '/');
+  size_t dir_len = slash ? (size_t)(slash - s->header->path) : 0;
+  bool known = slash && strlen(slash + 1) < sizeof name && dir_len > 0 && dir_len < sizeof dir;
+  if (known) {
+    memcpy(dir, s->header->path, dir_len);
+    dir[dir_len] = '\0';
+    memcpy(name, slash + 1, strlen(slash + 1) + 1);
+  }
+  fc_session_unlock(s);
+  if (inert_after || !known) return; /* another user or root directory: the guardian or the next start does it */
+  const int fd = fc_session_reopen(s);
+  if (fd < 0) return; /* reaped already, or no fd to be had: the same */
+  const int64_t start = fc_journal_now();
+  const int64_t deadline = budget == FC_INFINITY_NS ? FC_INFINITY_NS : start + budget;
+  int dirfd = -1;
+  for (;;) {
+    const int held = fc_session_probe(fd, FC_BYTE_MEMBERS);
+    if (held == F_RDLCK) break; /* others live */
+    const bool somebody_reaps = held == F_WRLCK || fc_session_probe(fd, FC_BYTE_GUARDIAN) != F_UNLCK;
+    if (somebody_reaps) {
+      if (wait_for_done(s)) break;
+    } else {
+      if (dirfd < 0) dirfd = fc_sys_openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+      if (dirfd < 0) break;
+      if (fc_departure_try(dirfd, name, fd, s->header, deadline)) break;
+    }
+    if (deadline != FC_INFINITY_NS && fc_journal_now() >= deadline) break;
+  }
+  if (dirfd >= 0) {
+    (void)fc_sys_close(dirfd);
+    (void)fc_sys_unlinkat(AT_FDCWD, dir, AT_REMOVEDIR); /* only when no session of this base is left */
+  }
+  (void)fc_sys_close(fd);
+}

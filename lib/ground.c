@@ -1,0 +1,190 @@
+#include "ground.h"
+
+#include <dirent.h>
+#include <fnmatch.h>
+#include <string.h>
+
+#include "beneath.h"
+#include "ownership.h"
+
+#define SCAN_DEPTH_MAX 128 /* a directory of the user's deeper than this is simply the user's */
+#define PATH_BYTES 16384
+
+bool fc_ground_same(const struct fc_ground *g, const struct fc_identity *recorded, const struct fc_identity *now) {
+  struct fc_identity then = *recorded;
+  const struct fc_identity *base = &g->header->base_identity;
+  if (then.dev_major == base->dev_major && then.dev_minor == base->dev_minor) {
+    then.dev_major = g->base_major;
+    then.dev_minor = g->base_minor;
+  }
+  return fc_identity_equal(&then, now);
+}
+
+/* A user's directory, open as fd, holds only tracked names and directories of that kind. */
+static bool holds_only_tracked(struct fc_ground *g, struct fc_node *dir, int fd, char *path, size_t path_len,
+                               unsigned depth) {
+  struct fc_registry *r = g->registry;
+  char *buffer = depth < SCAN_DEPTH_MAX ? fc_arena_alloc(&r->arena, FC_LIST_BYTES) : NULL;
+  if (!buffer) return false;
+  struct fc_list list;
+  struct fc_entry entry;
+  int rc;
+  fc_list_begin(&list, fd, buffer);
+  while ((rc = fc_list_next(&list, &entry)) == 1) {
+    const size_t leaf_len = strlen(entry.name);
+    if (path_len + 1 + leaf_len + 1 > PATH_BYTES) return false;
+    path[path_len] = '/';
+    memcpy(path + path_len + 1, entry.name, leaf_len + 1);
+    struct fc_node *node = dir ? fc_registry_child(r, dir, entry.name, leaf_len, false) : NULL;
+    bool fine = false;
+    if (entry.type == DT_DIR) {
+      const int below = fc_beneath_open(fd, entry.name);
+      if (below >= 0) {
+        fine = holds_only_tracked(g, node, below, path, path_len + 1 + leaf_len, depth + 1);
+        (void)fc_sys_close(below);
+      }
+    } else if (node && fc_ownership_tracked(r, node) && node->created >= r->data_moved) {
+      fine = node->identity.ino == entry.ino;
+    } else {
+      fine = fc_neighbour_tracks(g->neighbours, path, entry.ino);
+    }
+    path[path_len] = '\0';
+    if (!fine) return false;
+  }
+  return rc == 0;
+}
+
+/* The node's ancestor directly beneath the base. */
+static struct fc_node *top_of(struct fc_node *node) {
+  while (node->parent && node->parent->parent) node = node->parent;
+  return node;
+}
+
+static enum fc_ground_kind shared_or_user(struct fc_ground *g, struct fc_node *node) {
+  struct fc_node *top = top_of(node);
+  if (top->ground == FC_GROUND_UNKNOWN || top == node) {
+    top->ground = FC_GROUND_USER;
+    char *path = fc_arena_alloc(&g->registry->arena, PATH_BYTES);
+    const int fd = path ? fc_beneath_open(g->base_fd, fc_registry_leaf(top)) : -1;
+    if (fd >= 0) {
+      memcpy(path, fc_registry_leaf(top), top->leaf_len + 1u);
+      if (holds_only_tracked(g, top, fd, path, top->leaf_len, 0)) top->ground = FC_GROUND_SHARED;
+      (void)fc_sys_close(fd);
+    }
+  }
+  return (enum fc_ground_kind)top->ground;
+}
+
+enum fc_ground_kind fc_ground_of(struct fc_ground *g, struct fc_node *node, int fd) {
+  if (!node->parent || g->header->policy.track == FC_TRACK_ALL) return FC_GROUND_OURS;
+  if (node->ground != FC_GROUND_UNKNOWN) return (enum fc_ground_kind)node->ground;
+  /* Walk up to the first directory whose ground is known, then down again: no recursion on deep trees. */
+  for (;;) {
+    struct fc_node *at = node;
+    while (at->parent->parent && at->parent->ground == FC_GROUND_UNKNOWN) at = at->parent;
+    const enum fc_ground_kind above = at->parent->parent ? (enum fc_ground_kind)at->parent->ground : FC_GROUND_OURS;
+    enum fc_ground_kind kind = FC_GROUND_USER;
+    if (fc_ownership_tracked(g->registry, at) && at->is_dir && above == FC_GROUND_OURS) {
+      kind = FC_GROUND_OURS; /* its identity is checked below, and again at each deletion */
+    } else if (above != FC_GROUND_USER) {
+      kind = shared_or_user(g, at);
+    }
+    at->ground = (uint8_t)kind;
+    if (at == node) break;
+  }
+  if (node->ground == FC_GROUND_OURS) {
+    struct fc_identity now;
+    struct statx st;
+    if (fc_identity_take(fd, "", g->header->with_handle != 0, &now, &st) < 0 ||
+        !fc_ground_same(g, &node->identity, &now))
+      node->ground = FC_GROUND_USER; /* another directory has the name now */
+  }
+  return (enum fc_ground_kind)node->ground;
+}
+
+/* Stores in main the name that leaf accompanies. */
+static bool companion_of(const char *leaf, char *main, size_t size) {
+  static const char *const suffixes[] = {"-journal", "-wal", "-shm"};
+  const size_t len = strlen(leaf);
+  if (len + 1 > size) return false;
+  for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+    const size_t n = strlen(suffixes[i]);
+    if (len > n && strcmp(leaf + len - n, suffixes[i]) == 0) {
+      memcpy(main, leaf, len - n);
+      main[len - n] = '\0';
+      return true;
+    }
+  }
+  const char *super = strstr(leaf, "-mj"); /* SQLite's super-journal: X-mjHEX */
+  if (super && super != leaf && super[3]) {
+    memcpy(main, leaf, (size_t)(super - leaf));
+    main[super - leaf] = '\0';
+    return true;
+  }
+  if (len > 5 && leaf[0] == '.' && leaf[len - 4] == '.' && leaf[len - 3] == 's' && leaf[len - 2] >= 'a' &&
+      leaf[len - 2] <= 'w' && leaf[len - 1] >= 'a' && leaf[len - 1] <= 'z') { /* vim: .X.swp .X.swo ... .X.svz */
+    memcpy(main, leaf + 1, len - 5);
+    main[len - 5] = '\0';
+    return true;
+  }
+  if (len > 2 && leaf[0] == '#' && leaf[len - 1] == '#') { /* emacs auto-save */
+    memcpy(main, leaf + 1, len - 2);
+    main[len - 2] = '\0';
+    return true;
+  }
+  if (len > 2 && leaf[0] == '.' && leaf[1] == '#') { /* emacs lock link */
+    memcpy(main, leaf + 2, len - 1);
+    return true;
+  }
+  return false;
+}
+
+bool fc_ground_is_companion(struct fc_ground *g, struct fc_node *parent, int fd, const char *leaf) {
+  char main[NAME_MAX + 1];
+  if (!companion_of(leaf, main, sizeof main)) return false;
+  struct fc_identity now;
+  struct statx st;
+  const int rc = fc_identity_take(fd, main, g->header->with_handle != 0, &now, &st);
+  if (rc == -ENOENT) return false;
+  if (rc < 0) return true;
+  const struct fc_node *node = fc_registry_child(g->registry, parent, main, strlen(main), false);
+  return !fc_ownership_tracked(g->registry, node) || !fc_ground_same(g, &node->identity, &now);
+}
+
+bool fc_ground_moved_in(struct fc_ground *g, const struct fc_node *node, const struct statx *st) {
+  const struct fc_process *creator = fc_registry_process(g->registry, node->pid, false);
+  if (!creator || !creator->outside) return false;
+  if (!(st->stx_mask & STATX_BTIME)) return true;
+  if (st->stx_mtime.tv_sec != st->stx_btime.tv_sec) return st->stx_mtime.tv_sec < st->stx_btime.tv_sec;
+  return st->stx_mtime.tv_nsec < st->stx_btime.tv_nsec;
+}
+
+/* One glob against path and every directory above it. */
+static bool glob_matches(const char *glob, const char *path) {
+  char prefix[PATH_MAX];
+  size_t len = strlen(path);
+  if (len >= sizeof prefix) return true; /* cannot tell: keep */
+  memcpy(prefix, path, len + 1);
+  for (;;) {
+    if (fnmatch(glob, prefix, FNM_PATHNAME) == 0) return true;
+    while (len > 0 && prefix[len] != '/') len--;
+    if (len == 0) return false;
+    prefix[len] = '\0';
+  }
+}
+
+bool fc_ground_kept(const struct fc_session_header *header, const char *path) {
+  char glob[FC_KEEP_MAX];
+  const char *p = header->policy.keep;
+  while (*p) {
+    const char *end = strchr(p, ':');
+    const size_t len = end ? (size_t)(end - p) : strlen(p);
+    if (len > 0 && len < sizeof glob) {
+      memcpy(glob, p, len);
+      glob[len] = '\0';
+      if (glob_matches(glob, path)) return true;
+    }
+    p += len + (end ? 1 : 0);
+  }
+  return false;
+}

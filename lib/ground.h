@@ -1,0 +1,44 @@
+/* ground: the ownership rules that need the file system: own ground (N3), companions (N4), moved in (N6), KEEP.
+ *
+ * Responsible for: saying, at the moment of deletion, whether a directory is ours to delete in and whether a name in it
+ * is spared. Must never: change anything. The rules are listed in ownership.h.
+ */
+#ifndef FC_GROUND_H
+#define FC_GROUND_H
+
+#include "neighbour.h"
+#include "registry.h"
+#include "session.h"
+
+struct fc_ground {
+  struct fc_registry *registry;
+  const struct fc_session_header *header;
+  struct fc_neighbour *neighbours;
+  int base_fd;
+  uint32_t base_major; /* the base's device now; it may differ from the recorded one after a reboot */
+  uint32_t base_minor;
+};
+
+enum fc_ground_kind {
+  FC_GROUND_UNKNOWN = 0,
+  FC_GROUND_OURS,   /* the base, or a tracked directory on own ground */
+  FC_GROUND_SHARED, /* the user's directory, which holds nothing but tracked names */
+  FC_GROUND_USER
+};
+
+/* Whose ground is the directory of node, open as fd? The answer is remembered in the node. */
+enum fc_ground_kind fc_ground_of(struct fc_ground *ground, struct fc_node *node, int fd);
+
+/* True when identity (as recorded) names the object in st now. Devices are compared as of this boot. */
+bool fc_ground_same(const struct fc_ground *ground, const struct fc_identity *recorded, const struct fc_identity *now);
+
+/* N4: leaf is a companion of a name beside it that is not ours. */
+bool fc_ground_is_companion(struct fc_ground *ground, struct fc_node *parent, int fd, const char *leaf);
+
+/* N6: the creator removed names outside the base, and this is older than its birth. */
+bool fc_ground_moved_in(struct fc_ground *ground, const struct fc_node *node, const struct statx *st);
+
+/* KEEP: a glob matches path or one of the directories above it. */
+bool fc_ground_kept(const struct fc_session_header *header, const char *path);
+
+#endif

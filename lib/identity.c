@@ -1,0 +1,54 @@
+#include "identity.h"
+
+#include <fcntl.h>
+
+#define HANDLE_BYTES 128     /* MAX_HANDLE_SZ of the kernel */
+#define AT_HANDLE_FID_ 0x200 /* Linux 6.5: handles on overlayfs, for comparison only */
+
+struct handle {
+  uint32_t bytes;
+  int32_t type;
+  unsigned char data[HANDLE_BYTES];
+};
+
+static uint32_t handle_hash(int dirfd, const char *path, int flags) {
+  struct handle h;
+  int mount_id;
+  h.bytes = HANDLE_BYTES;
+  int rc = fc_sys_name_to_handle_at(dirfd, path, &h, &mount_id, flags);
+  if (rc < 0) {
+    h.bytes = HANDLE_BYTES;
+    rc = fc_sys_name_to_handle_at(dirfd, path, &h, &mount_id, flags | AT_HANDLE_FID_);
+  }
+  if (rc < 0 || h.bytes > HANDLE_BYTES) return 0;
+  uint64_t x = 0xcbf29ce484222325ULL ^ (uint32_t)h.type;
+  for (uint32_t i = 0; i < h.bytes; i++) x = (x ^ h.data[i]) * 0x100000001b3ULL;
+  const uint32_t folded = (uint32_t)(x ^ (x >> 32));
+  return folded ? folded : 1;
+}
+
+int fc_identity_take(int dirfd, const char *path, bool with_handle, struct fc_identity *out, struct statx *st) {
+  const int flags = path[0] ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH;
+  const int rc = fc_sys_statx(dirfd, path, flags, FC_IDENTITY_MASK, st);
+  if (rc < 0) return rc;
+  *out = (struct fc_identity){st->stx_ino, st->stx_dev_major, st->stx_dev_minor, 0, 0, 0};
+  if (st->stx_mask & STATX_BTIME) {
+    out->birth_s = st->stx_btime.tv_sec;
+    out->birth_ns = st->stx_btime.tv_nsec;
+  }
+  if (with_handle) out->handle = handle_hash(dirfd, path, path[0] ? 0 : AT_EMPTY_PATH);
+  return 0;
+}
+
+bool fc_identity_same_inode(const struct fc_identity *a, const struct fc_identity *b) {
+  return a->ino == b->ino && a->dev_major == b->dev_major && a->dev_minor == b->dev_minor;
+}
+
+bool fc_identity_equal(const struct fc_identity *a, const struct fc_identity *b) {
+  return fc_identity_same_inode(a, b) && a->birth_s == b->birth_s && a->birth_ns == b->birth_ns &&
+         a->handle == b->handle && fc_identity_proves(a);
+}
+
+bool fc_identity_proves(const struct fc_identity *id) {
+  return id->birth_s != 0 || id->birth_ns != 0 || id->handle != 0;
+}

@@ -1,0 +1,171 @@
+/* journal: the session's append-only record of what was created, renamed and removed. The only truth.
+ *
+ * Responsible for: the layout of cells, appending from hooks, and completing a record with its result. Must never:
+ * allocate, lock, use stdio, keep an fd, or touch errno: hooks call it in signal handlers, vfork children and processes
+ * that are about to die. Reading is in replay.h.
+ *
+ * Layout. A session file is a header (session.h) of FC_HEADER_BYTES, then cells of 64 bytes. A record is a start cell
+ * and the continuation cells behind it. The first word of *every* cell is ours: marker, count or index, lap. Path bytes
+ * only ever stand behind that word, so they can never be read as a record.
+ *
+ *   start cell    word | check | result | pid | type, flags, path_len, path2_len | time_ns | identity
+ *   info cell     word | 0 | parent identity, size, mode of the object that is removed or renamed   (FC_REC_INFO)
+ *   target cell   word | 0 | identity, parent, size, mode of what a rename met at its target       (FC_REC_TARGET)
+ *   path cells    word | 0 | 56 bytes of path, path and path2 without a separator
+ *
+ * Writer: one atomic add on head->next reserves the cells; the bodies are written; `check`, keyed with the number from
+ * the 0600 header, covers everything but `result` and the target cell; a release store of the start cell's word
+ * commits. A writer killed before that leaves a start word of 0: the reader steps over such cells, and nothing else is
+ * hidden. Destructive records are committed *before* the call with result 0 (pending) and completed after it; the
+ * completing store carries a check of its own over the result and the target cell. A pending record counts as "removed
+ * a user's name" (ownership.h). Creating records are appended *after* the call. So a race ends in a leak at worst.
+ * Reader: anything that is neither a valid record nor an untouched or torn cell means damage; a damaged journal proves
+ * nothing, and nothing of its session is deleted.
+ */
+#ifndef FC_JOURNAL_H
+#define FC_JOURNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "identity.h"
+#include "path.h"
+
+#define FC_CELL_BYTES 64u
+#define FC_CELL_PAYLOAD 56u
+#define FC_HEADER_BYTES 32768u
+#define FC_JOURNAL_BYTES_MAX (1u << 30)
+#define FC_FIRST_WINDOW_BYTES 65536u
+#define FC_RECORD_CELLS_MAX 255u
+
+#define FC_MARK_START 0xA5u
+#define FC_MARK_CONT 0x5Au
+
+enum fc_record_type {
+  FC_REC_CREATE = 1, /* path now names an object that this session created */
+  FC_REC_INODE,      /* a nameless object was created (O_TMPFILE) */
+  FC_REC_LINK,       /* path is a new name of an existing object */
+  FC_REC_UNLINK,     /* path is removed (file, link or directory) */
+  FC_REC_RENAME,     /* path -> path2, both beneath the base */
+  FC_REC_RENAME_OUT, /* path leaves the base */
+  FC_REC_RENAME_IN,  /* something from outside becomes path */
+  FC_REC_EXCHANGE,   /* path <-> path2 */
+  FC_REC_USED,       /* path existed and was opened with O_CREAT or O_TRUNC */
+  FC_REC_EXEC,       /* this pid is about to become another program, or has spawned one */
+  FC_REC_JOIN,       /* this pid has arrived in the session */
+  FC_REC_END,        /* the leader ends with a status */
+  FC_REC_OUTSIDE,    /* this process removed a name outside the base (N6) */
+  FC_REC_CAPTURE,    /* the reaper is about to move path to a quarantine slot */
+  FC_REC_ADOPT,      /* the reaper of another session hands path over */
+  FC_REC_TYPES
+};
+
+enum fc_record_flags {
+  FC_REC_INFO = 1 << 0,      /* an info cell follows */
+  FC_REC_TARGET = 1 << 1,    /* a target cell follows */
+  FC_REC_KNOWN = 1 << 2,     /* this process created the name itself a moment ago: no info was asked for */
+  FC_REC_TRUNCATES = 1 << 3, /* USED: the open empties the file */
+  FC_REC_DIR = 1 << 4,       /* CREATE, ADOPT: the object is a directory */
+  FC_REC_HAS_FD = 1 << 5,    /* EXEC: an inheritable locked fd goes along */
+  FC_REC_SPAWNED = 1 << 6,   /* EXEC: written by the parent, perhaps after the child's JOIN */
+};
+
+enum fc_result {
+  FC_RESULT_PENDING = 0,
+  FC_RESULT_FAILED, /* nothing changed */
+  FC_RESULT_DONE,   /* removed; renamed onto a name that was free, proven by RENAME_NOREPLACE */
+  FC_RESULT_ONTO,   /* renamed onto something, or onto what cannot be told: the target cell says what was seen */
+};
+
+/* One start cell, as it stands in the file. */
+struct fc_start_cell {
+  uint32_t word;   /* marker | cells << 8 | lap << 16; 0 = not committed */
+  uint32_t check;  /* keyed checksum of everything below and of the continuation cells but the target cell */
+  uint32_t result; /* enum fc_result in the low 8 bits, a keyed check in the upper 24; 0 = pending */
+  uint32_t pid;
+  uint8_t type;
+  uint8_t flags;
+  uint16_t path_len;
+  uint16_t path2_len;
+  uint16_t extra;  /* EXEC: fd; CAPTURE: slot; END: status */
+  int64_t time_ns; /* CLOCK_BOOTTIME; EXEC without fd: start time in clock ticks; JOIN: parent pid */
+  struct fc_identity identity;
+};
+_Static_assert(sizeof(struct fc_start_cell) == FC_CELL_BYTES, "cell layout");
+_Static_assert(offsetof(struct fc_start_cell, time_ns) == 24, "cell layout");
+_Static_assert(offsetof(struct fc_start_cell, identity) == 32, "cell layout");
+
+/* The object that a destructive call is aimed at, as it was just before the call. */
+struct fc_object {
+  struct fc_identity identity;
+  uint64_t parent_ino; /* the directory that holds the name: names it whatever links lead there. 0 = not known */
+  uint32_t parent_major;
+  uint32_t parent_minor;
+  uint32_t mode;     /* S_IFMT and permissions; 0 = not known */
+  uint32_t has_data; /* 1 when it is a regular file with size > 0 */
+};
+_Static_assert(sizeof(struct fc_object) == FC_CELL_PAYLOAD, "cell layout");
+
+struct fc_info_cell {
+  uint32_t word; /* marker | index << 8 | lap << 16 */
+  uint32_t zero;
+  struct fc_object object;
+};
+_Static_assert(sizeof(struct fc_info_cell) == FC_CELL_BYTES, "cell layout");
+
+/* The words of the header that change. Cache lines are kept apart: next is written by every hook. */
+struct fc_head_words {
+  uint32_t state;            /* session.h */
+  uint32_t done;             /* futex: 0 working, FC_DONE_* when the reaper has finished or put it off */
+  uint32_t lost_destructive; /* != 0: a destructive record could not be written; nothing can be proven any more */
+  uint32_t lost_creating;    /* creations that could not be recorded (they leak) */
+  uint32_t sweeper;          /* a sweeper exists */
+  uint32_t owns_base;        /* how many directories, the base first, then its parents, were made for this session */
+  uint32_t pad[10];
+  uint32_t next; /* the next free cell */
+  uint32_t pad2[15];
+};
+_Static_assert(sizeof(struct fc_head_words) == 128, "header layout");
+
+#define FC_WINDOWS 4
+
+/* A process's view of one journal. Lives in static memory of the shim, or on the stack of a reaper. */
+struct fc_journal {
+  struct fc_head_words *words; /* inside the first window */
+  char *first;                 /* the first window; the header begins here */
+  char *windows[FC_WINDOWS];   /* larger mappings of the same file, made when needed, never moved or unmapped */
+  uint64_t claimed;            /* pages [low 32 bits, high 32 bits) whose presence this process has made sure of */
+  uint64_t key;
+  uint32_t capacity; /* cells */
+  uint32_t with_handle;
+};
+
+/* What to append. Paths are beneath the base, raw. */
+struct fc_record {
+  enum fc_record_type type;
+  unsigned flags;
+  uint32_t pid;
+  uint16_t extra;
+  int64_t time_ns;
+  const struct fc_identity *identity; /* NULL = none */
+  const struct fc_object *info;       /* with FC_REC_INFO */
+  struct fc_name path;
+  struct fc_name path2;
+};
+
+/* Appends. Returns the record's cell index, or a negative number when there is no room, no page or no mapping; then the
+ * session's lost_destructive or lost_creating has been counted. Async-signal-safe, thread-safe, leaves errno alone. */
+int64_t fc_journal_append(struct fc_journal *journal, const struct fc_record *record);
+
+/* Completes the destructive record at index; target (may be NULL) says what stood at a rename's target. */
+void fc_journal_complete(struct fc_journal *journal, int64_t index, enum fc_result result,
+                         const struct fc_object *target);
+
+/* The keyed checks, shared with the reader. cells points to count consecutive cells. */
+uint32_t fc_journal_check(uint64_t key, uint32_t index, const void *cells, unsigned count);
+uint32_t fc_journal_result_word(uint64_t key, uint32_t index, uint32_t result, const struct fc_object *target);
+
+/* CLOCK_BOOTTIME in nanoseconds, by the vDSO. */
+int64_t fc_journal_now(void);
+
+#endif

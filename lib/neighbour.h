@@ -1,0 +1,39 @@
+/* neighbour: the other sessions of the same base that are alive while one of them is reaped.
+ *
+ * Responsible for: finding them, replaying what they have written so far, answering whether they use or track a name,
+ * and handing a name over to one of them. Must never: change anything of theirs but by an ADOPT record.
+ */
+#ifndef FC_NEIGHBOUR_H
+#define FC_NEIGHBOUR_H
+
+#include "registry.h"
+#include "session.h"
+
+struct fc_neighbour {
+  struct fc_neighbour *next;
+  int fd;
+  struct fc_session_header *header;
+  struct fc_registry registry;
+  struct fc_journal journal;
+};
+
+/* All live sessions in the state directory dirfd but the one called own_id. Memory comes from arena. Returns the list,
+ * NULL when there are none; *failed is set when one could not be read: then it may use anything. */
+struct fc_neighbour *fc_neighbour_load(int dirfd, const char *own_id, struct fc_arena *arena, bool *failed);
+
+/* The neighbour that has USED path, or NULL. */
+struct fc_neighbour *fc_neighbour_using(struct fc_neighbour *list, const char *path);
+
+/* The neighbour that has made something at or below path, or NULL. */
+struct fc_neighbour *fc_neighbour_below(struct fc_neighbour *list, const char *path);
+
+/* True when one of them tracks this path with this inode. */
+bool fc_neighbour_tracks(struct fc_neighbour *list, const char *path, uint64_t ino);
+
+/* Hands path over. Returns false when the neighbour could not take it any more. */
+bool fc_neighbour_adopt(struct fc_neighbour *neighbour, const char *path, const struct fc_identity *identity,
+                        bool is_dir);
+
+void fc_neighbour_free(struct fc_neighbour *list);
+
+#endif

@@ -1,0 +1,327 @@
+#include "ownership.h"
+
+#include <string.h>
+
+#include "session.h"
+
+bool fc_ownership_tracked(struct fc_registry *r, const struct fc_node *node) {
+  if (!node || !node->tracked || node->reserved) return false;
+  if (node->parent && node->since < node->parent->data_moved) return false;
+  const struct fc_process *creator = fc_registry_process(r, node->pid, false);
+  return !creator || node->created >= creator->data_moved;
+}
+
+bool fc_ownership_holds_in(struct fc_registry *r, const struct fc_node *node, const struct fc_identity *parent,
+                           const char *leaf) {
+  const struct fc_place *name = fc_registry_place(r, parent->ino, parent->dev_major, parent->dev_minor, leaf, false);
+  if (name && name->reserved) return false;
+  const struct fc_place *dir = fc_registry_place(r, parent->ino, parent->dev_major, parent->dev_minor, "", false);
+  return !dir || node->since >= dir->data_moved;
+}
+
+static const char *leaf_of(const char *path) {
+  const char *slash = strrchr(path, '/');
+  return slash ? slash + 1 : path;
+}
+
+/* N1. `object` may be NULL when nothing is known of it. */
+static void reserve(struct fc_registry *r, const char *path, const struct fc_object *object) {
+  struct fc_node *node = fc_registry_find(r, path, true);
+  if (node) {
+    node->reserved = true;
+    node->tracked = false;
+  }
+  if (!object || !object->parent_ino) return;
+  struct fc_place *place =
+      fc_registry_place(r, object->parent_ino, object->parent_major, object->parent_minor, leaf_of(path), true);
+  if (place) place->reserved = true;
+}
+
+/* N2. The object at path was the user's and (perhaps) held data that went somewhere else. */
+static void data_moved(struct fc_registry *r, const char *path, const struct fc_object *object, uint32_t pid,
+                       uint32_t index) {
+  const uint32_t now = index + 1; /* what is created from the next record on is judged afresh */
+  struct fc_process *process = fc_registry_process(r, pid, true);
+  if (process) process->data_moved = now;
+  struct fc_node *node = fc_registry_find(r, path, true);
+  for (node = node ? node->parent : NULL; node; node = node->parent) node->data_moved = now;
+  r->root.data_moved = now;
+  r->data_moved = now;
+  if (!object || !object->parent_ino) return;
+  struct fc_place *dir = fc_registry_place(r, object->parent_ino, object->parent_major, object->parent_minor, "", true);
+  if (dir) dir->data_moved = now;
+}
+
+static bool may_hold_data(const struct fc_object *object) { return !object || !object->mode || object->has_data; }
+
+/* An untracked object went away from path: both rules. */
+static void lost_to_user(struct fc_registry *r, const char *path, const struct fc_object *object, uint32_t pid,
+                         uint32_t index) {
+  if (may_hold_data(object)) data_moved(r, path, object, pid, index);
+  reserve(r, path, object);
+}
+
+static void track(struct fc_registry *r, const struct fc_replayed *rec, const char *path) {
+  struct fc_node *node = fc_registry_find(r, path, true);
+  if (!node || node == &r->root) return;
+  node->tracked = !node->reserved;
+  node->identity = rec->start.identity;
+  node->pid = rec->start.pid;
+  node->created = node->since = rec->index;
+  node->is_dir = (rec->start.flags & FC_REC_DIR) != 0;
+}
+
+/* N5: path is a new name of the object that path2 names (or of one that never had a name). */
+static void linked(struct fc_registry *r, const struct fc_replayed *rec) {
+  struct fc_node *source = rec->path2[0] ? fc_registry_find(r, rec->path2, false) : NULL;
+  const bool ours = (fc_ownership_tracked(r, source) && fc_identity_equal(&source->identity, &rec->start.identity)) ||
+                    fc_registry_knows_inode(r, &rec->start.identity);
+  if (ours) {
+    track(r, rec, rec->path);
+    return;
+  }
+  struct fc_node *node = fc_registry_find(r, rec->path, false);
+  if (node) node->tracked = false;
+}
+
+/* True when the object that was there is the one that the session created at this node. An object without information
+ * (KNOWN: this process had just made the name itself) is taken by its name. */
+static bool was_ours(struct fc_registry *r, const struct fc_node *node, const struct fc_replayed *rec) {
+  if (!fc_ownership_tracked(r, node)) return false;
+  if (!rec->has_info) return true;
+  return !rec->info.mode || fc_identity_equal(&node->identity, &rec->info.identity);
+}
+
+static void forget_object(struct fc_registry *r, struct fc_node *node) {
+  while (node->first_child) fc_registry_drop(r, node->first_child);
+  node->tracked = false;
+  node->is_dir = false;
+}
+
+static void removed(struct fc_registry *r, const struct fc_replayed *rec, bool data_is_gone) {
+  struct fc_node *node = fc_registry_find(r, rec->path, false);
+  if (was_ours(r, node, rec)) {
+    /* Pending: it may still be there, and its identity proves it then. */
+    if (rec->result == FC_RESULT_DONE) forget_object(r, node);
+    return;
+  }
+  const struct fc_object *object = rec->has_info ? &rec->info : NULL;
+  if (data_is_gone)
+    lost_to_user(r, rec->path, object, rec->start.pid, rec->index);
+  else
+    reserve(r, rec->path, object);
+  node = fc_registry_find(r, rec->path, false);
+  if (node && rec->result != FC_RESULT_PENDING) forget_object(r, node);
+}
+
+static struct fc_node *parent_of(struct fc_registry *r, const char *path, const char **leaf) {
+  *leaf = leaf_of(path);
+  if (*leaf == path) return &r->root;
+  /* The parent's path is a prefix: find its node component by component up to the leaf. */
+  struct fc_node *node = &r->root;
+  for (const char *p = path; p < *leaf && node;) {
+    const char *slash = strchr(p, '/');
+    node = fc_registry_child(r, node, p, (size_t)(slash - p), true);
+    p = slash + 1;
+  }
+  return node;
+}
+
+static void move_node(struct fc_registry *r, struct fc_node *node, const char *path, uint32_t index, bool tracked) {
+  const char *leaf;
+  struct fc_node *parent = parent_of(r, path, &leaf);
+  if (!parent) return;
+  const struct fc_node *there = fc_registry_child(r, parent, leaf, strlen(leaf), false);
+  const bool reserved = there && there->reserved;
+  if (!fc_registry_move(r, node, parent, leaf, strlen(leaf))) {
+    node->tracked = false;
+    return;
+  }
+  node->reserved = reserved;
+  node->tracked = tracked && !reserved;
+  node->since = index;
+}
+
+static void renamed(struct fc_registry *r, const struct fc_replayed *rec) {
+  struct fc_node *source = fc_registry_find(r, rec->path, false);
+  struct fc_node *target = fc_registry_find(r, rec->path2, false);
+  const bool ours = was_ours(r, source, rec);
+  const struct fc_object *source_object = rec->has_info ? &rec->info : NULL;
+  const struct fc_object *seen = rec->has_target ? &rec->target : NULL;
+  const uint32_t pid = rec->start.pid;
+
+  if (rec->result == FC_RESULT_PENDING) {
+    if (!ours) reserve(r, rec->path, source_object);
+    if (!fc_ownership_tracked(r, target)) lost_to_user(r, rec->path2, NULL, pid, rec->index);
+    return;
+  }
+  bool stays_ours = ours;
+  if (rec->result == FC_RESULT_ONTO) {
+    const struct fc_identity *source_id = ours ? &source->identity : source_object ? &source_object->identity : NULL;
+    if (seen && seen->mode && source_id && fc_identity_equal(source_id, &seen->identity)) return; /* one inode: no-op */
+    const bool target_ours =
+        seen && seen->mode && fc_ownership_tracked(r, target) && fc_identity_equal(&target->identity, &seen->identity);
+    if (!target_ours) {
+      lost_to_user(r, rec->path2, seen, pid, rec->index);
+      stays_ours = false;
+    }
+  }
+  if (!source) source = fc_registry_find(r, rec->path, true);
+  if (!source || source == &r->root) return;
+  move_node(r, source, rec->path2, rec->index, stays_ours);
+  if (!ours) reserve(r, rec->path, source_object);
+}
+
+static void renamed_out(struct fc_registry *r, const struct fc_replayed *rec) { removed(r, rec, false); }
+
+static void renamed_in(struct fc_registry *r, const struct fc_replayed *rec) {
+  struct fc_node *node = fc_registry_find(r, rec->path, false);
+  const bool was_tracked = fc_ownership_tracked(r, node);
+  if (rec->result == FC_RESULT_PENDING && was_tracked) return; /* identity decides */
+  const bool onto_ours =
+      was_tracked && rec->has_target && rec->target.mode && fc_identity_equal(&node->identity, &rec->target.identity);
+  if (rec->result != FC_RESULT_DONE && !onto_ours)
+    lost_to_user(r, rec->path, rec->has_target ? &rec->target : NULL, rec->start.pid, rec->index);
+  node = fc_registry_find(r, rec->path, false);
+  if (node) forget_object(r, node);
+}
+
+static void exchanged(struct fc_registry *r, const struct fc_replayed *rec) {
+  struct fc_node *a = fc_registry_find(r, rec->path, true);
+  struct fc_node *b = fc_registry_find(r, rec->path2, true);
+  if (!a || !b || a == b || a == &r->root || b == &r->root) return;
+  const bool both = was_ours(r, a, rec) && fc_ownership_tracked(r, b);
+  if (rec->result == FC_RESULT_PENDING) {
+    if (both) return; /* whichever happened, identity tells */
+  } else {
+    /* Swap the objects, not the names: a name's N1 mark stays where it is. */
+    const struct fc_node was_a = *a;
+    a->identity = b->identity;
+    a->pid = b->pid;
+    a->created = b->created;
+    a->is_dir = b->is_dir;
+    a->since = b->since = rec->index;
+    b->identity = was_a.identity;
+    b->pid = was_a.pid;
+    b->created = was_a.created;
+    b->is_dir = was_a.is_dir;
+    if (a->first_child || b->first_child) {
+      /* The children go with their directories, which is said by not claiming any of them. */
+      while (a->first_child) fc_registry_drop(r, a->first_child);
+      while (b->first_child) fc_registry_drop(r, b->first_child);
+    }
+  }
+  if (both) return;
+  reserve(r, rec->path, rec->has_info ? &rec->info : NULL);
+  reserve(r, rec->path2, rec->has_target ? &rec->target : NULL);
+}
+
+static void used(struct fc_registry *r, const struct fc_replayed *rec) {
+  struct fc_node *node = fc_registry_find(r, rec->path, true);
+  if (!node) return;
+  node->used = true;
+  if ((rec->start.flags & FC_REC_TRUNCATES) && !was_ours(r, node, rec) &&
+      may_hold_data(rec->has_info ? &rec->info : NULL))
+    data_moved(r, rec->path, rec->has_info ? &rec->info : NULL, rec->start.pid, rec->index);
+}
+
+static void captured(struct fc_registry *r, const struct fc_replayed *rec) {
+  const size_t len = strlen(rec->path);
+  struct fc_capture *capture = fc_arena_alloc(&r->arena, sizeof *capture + len + 1);
+  if (!capture) {
+    r->failed = true;
+    return;
+  }
+  capture->identity = rec->start.identity;
+  capture->slot = rec->index;
+  memcpy(capture->path, rec->path, len + 1);
+  capture->next = r->captures;
+  r->captures = capture;
+}
+
+void fc_ownership_apply(struct fc_registry *r, const struct fc_replayed *rec) {
+  r->records++;
+  if (rec->result == FC_RESULT_FAILED && rec->start.type != FC_REC_EXEC) return;
+  struct fc_process *process;
+  switch ((enum fc_record_type)rec->start.type) {
+  case FC_REC_JOIN:
+    process = fc_registry_process(r, rec->start.pid, true);
+    if (process) process->exec_open = false;
+    if (process) process->joined = true;
+    return;
+  case FC_REC_EXEC:
+    process = fc_registry_process(r, rec->start.pid, true);
+    if (!process || rec->result == FC_RESULT_FAILED) return;
+    if ((rec->start.flags & FC_REC_SPAWNED) && process->joined) return;
+    process->exec_open = true;
+    process->exec_start = (rec->start.flags & FC_REC_HAS_FD) ? 0 : rec->start.time_ns;
+    return;
+  case FC_REC_END:
+    if (rec->start.pid == r->leader_pid) r->leader_status = rec->start.extra;
+    return;
+  case FC_REC_OUTSIDE:
+    process = fc_registry_process(r, rec->start.pid, true);
+    if (process) process->outside = true;
+    return;
+  case FC_REC_INODE:
+    fc_registry_add_inode(r, &rec->start.identity);
+    return;
+  default:
+    break;
+  }
+  if (!rec->path[0]) return; /* the base itself, or a name that "." and ".." lead out of it */
+  switch ((enum fc_record_type)rec->start.type) {
+  case FC_REC_CREATE:
+  case FC_REC_ADOPT:
+    track(r, rec, rec->path);
+    return;
+  case FC_REC_LINK:
+    linked(r, rec);
+    return;
+  case FC_REC_UNLINK:
+    removed(r, rec, true);
+    return;
+  case FC_REC_RENAME:
+    if (rec->path2[0]) renamed(r, rec);
+    return;
+  case FC_REC_RENAME_OUT:
+    renamed_out(r, rec);
+    return;
+  case FC_REC_RENAME_IN:
+    renamed_in(r, rec);
+    return;
+  case FC_REC_EXCHANGE:
+    if (rec->path2[0]) exchanged(r, rec);
+    return;
+  case FC_REC_USED:
+    used(r, rec);
+    return;
+  case FC_REC_CAPTURE:
+    captured(r, rec);
+    return;
+  default:
+    return;
+  }
+}
+
+int fc_ownership_replay(struct fc_registry *r, struct fc_replay *replay) {
+  struct fc_replayed record;
+  for (;;) {
+    const enum fc_replay_step step = fc_replay_next(replay, &record);
+    if (step == FC_REPLAY_DAMAGED) return -EBADMSG;
+    if (step == FC_REPLAY_END) return r->failed ? -ENOMEM : 0;
+    fc_ownership_apply(r, &record);
+    if (r->failed) return -ENOMEM;
+  }
+}
+
+unsigned fc_ownership_unseen(struct fc_registry *r, unsigned *alive) {
+  unsigned unseen = 0;
+  *alive = 0;
+  for (struct fc_process *p = r->processes; p; p = p->hh.next) {
+    if (!p->exec_open) continue;
+    unseen++;
+    if (p->exec_start > 0 && fc_session_start_time(p->pid) == p->exec_start) (*alive)++;
+  }
+  return unseen;
+}

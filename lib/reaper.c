@@ -1,0 +1,585 @@
+#include "reaper.h"
+
+#include <dirent.h>
+#include <string.h>
+
+#include "beneath.h"
+#include "ground.h"
+#include "ownership.h"
+#include "quarantine.h"
+
+#define PATH_BYTES 16384
+#define F_SETSIG_ 10
+#define F_SETLEASE_ 1024
+#define MODE_IS(st, type) (((st)->stx_mode & S_IFMT) == (type))
+
+struct reaper {
+  const struct fc_session_header *header;
+  int dirfd;
+  int fd;
+  int base_fd;
+  struct fc_registry registry;
+  struct fc_journal journal; /* for CAPTURE records */
+  struct fc_neighbour *neighbours;
+  struct fc_ground ground;
+  struct fc_quarantine quarantine;
+  struct fc_log log;
+  struct fc_reap_result *result;
+  int64_t deadline_ns;
+  bool ask_in_use; /* somebody may still work with our files: unseen members or neighbours */
+  bool late;       /* the deadline has passed */
+  char *path;      /* PATH_BYTES: of the node in hand */
+  char *list;      /* FC_LIST_BYTES */
+};
+
+/* A directory in hand: open, checked, and how its names are to be deleted. */
+struct place {
+  int fd;
+  struct fc_node *node;
+  struct fc_identity identity;
+  bool captured; /* it is in the quarantine: verify and unlink, no capture of each name */
+};
+
+enum verdict { GONE, SPARED };
+
+static bool out_of_time(struct reaper *r) {
+  if (!r->late && r->deadline_ns != FC_INFINITY_NS && fc_journal_now() >= r->deadline_ns) r->late = true;
+  return r->late;
+}
+
+/* A write lease is refused exactly when somebody else has the file open, mapped or executes it. It is given back at
+ * once; its break signal is made SIGURG, which is ignored by default, and all signals are blocked in a host. */
+static bool in_use(int dirfd, const char *leaf) {
+  const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  int fd = fc_sys_openat(dirfd, leaf, flags | O_NOATIME, 0);
+  if (fd == -EPERM) fd = fc_sys_openat(dirfd, leaf, flags, 0);
+  if (fd < 0) return fd != -ENOENT;
+  (void)fc_sys_fcntl(fd, F_SETSIG_, SIGURG);
+  const bool refused = fc_sys_fcntl(fd, F_SETLEASE_, F_WRLCK) < 0; /* also where there are no leases: cannot tell */
+  if (!refused) (void)fc_sys_fcntl(fd, F_SETLEASE_, F_UNLCK);
+  (void)fc_sys_close(fd);
+  return refused;
+}
+
+static int64_t record_capture(struct reaper *r, const char *path, const struct fc_identity *identity) {
+  const struct fc_record record = {.type = FC_REC_CAPTURE,
+                                   .pid = (uint32_t)fc_sys_getpid(),
+                                   .time_ns = fc_journal_now(),
+                                   .identity = identity,
+                                   .path = {NULL, 0, path, strlen(path)}};
+  return fc_journal_append(&r->journal, &record);
+}
+
+static void give_back(struct reaper *r, const char *slot, int dirfd, const char *path) {
+  const char *slash = strrchr(path, '/');
+  const char *leaf = slash ? slash + 1 : path;
+  char where[NAME_MAX + 1];
+  int fd = dirfd;
+  if (fd < 0) {
+    /* Recovery, or the directory in hand may have moved: resolve the parent again, else the base takes it. */
+    r->path[0] = '\0';
+    if (slash) {
+      memcpy(r->path, path, (size_t)(slash - path));
+      r->path[slash - path] = '\0';
+    }
+    fd = fc_beneath_open(r->base_fd, r->path);
+  }
+  int rc = fd < 0 ? fd : fc_quarantine_give_back(&r->quarantine, slot, fd, leaf, where);
+  if (rc < 0 && rc != -ENOENT) {
+    rc = fc_quarantine_give_back(&r->quarantine, slot, r->base_fd, leaf, where);
+  }
+  if (fd >= 0 && fd != dirfd) (void)fc_sys_close(fd);
+  if (rc == 0) {
+    r->result->restored++;
+    fc_log_write(&r->log, FC_LOG_WARN, "%s/%s was replaced while it was being removed; what was found there is at %s",
+                 r->header->base, path, where);
+  } else if (rc != -ENOENT) {
+    r->result->failed++;
+    fc_log_write(&r->log, FC_LOG_ERROR, "cannot put %s back from %s/%s: error %d; it is safe there", path,
+                 r->header->base, r->quarantine.name, -rc);
+  }
+}
+
+/* The second look and the deletion, in a directory that nobody else reaches. */
+static int remove_slot(struct reaper *r, const char *slot, const struct fc_node *node, bool is_dir) {
+  struct fc_identity now;
+  struct statx st;
+  int rc = fc_identity_take(r->quarantine.fd, slot, r->header->with_handle != 0, &now, &st);
+  if (rc < 0) return rc;
+  if (!fc_ground_same(&r->ground, &node->identity, &now)) return -ESTALE;
+  rc = fc_sys_unlinkat(r->quarantine.fd, slot, is_dir ? AT_REMOVEDIR : 0);
+  return rc;
+}
+
+/* Capture, verify, delete one name of place. path is the node's. */
+static enum verdict capture_and_remove(struct reaper *r, const struct place *place, struct fc_node *node,
+                                       const char *path, bool is_dir) {
+  char slot[FC_SLOT_NAME_BYTES];
+  int rc = fc_quarantine_open(&r->quarantine, true);
+  const int64_t index = rc < 0 ? -1 : record_capture(r, path, &node->identity);
+  if (index < 0) {
+    r->result->failed++;
+    return SPARED;
+  }
+  fc_quarantine_slot_name((uint32_t)index, slot);
+  rc = fc_quarantine_take(&r->quarantine, place->fd, fc_registry_leaf(node), slot);
+  if (rc == -ENOENT) return GONE;
+  if (rc < 0) {
+    r->result->failed++;
+    fc_log_write(&r->log, FC_LOG_WARN, "cannot remove %s/%s: error %d", r->header->base, path, -rc);
+    return SPARED;
+  }
+  rc = remove_slot(r, slot, node, is_dir);
+  if (rc == 0) return GONE;
+  give_back(r, slot, place->fd, path);
+  return SPARED;
+}
+
+/* What every name must pass before it is touched. Returns false when it is spared; counts why. */
+static bool may_remove(struct reaper *r, const struct place *place, struct fc_node *node, const struct statx *st,
+                       const struct fc_identity *now, const char *path) {
+  const char *leaf = fc_registry_leaf(node);
+  if (!fc_ground_same(&r->ground, &node->identity, now)) {
+    r->result->replaced++;
+    return false;
+  }
+  if (MODE_IS(st, S_IFCHR) || MODE_IS(st, S_IFBLK)) {
+    r->result->kept++;
+    return false;
+  }
+  if (!fc_ownership_holds_in(&r->registry, node, &place->identity, leaf) ||
+      fc_ground_is_companion(&r->ground, place->node, place->fd, leaf) || fc_ground_moved_in(&r->ground, node, st) ||
+      fc_ground_kept(r->header, path)) {
+    r->result->kept++;
+    return false;
+  }
+  struct fc_neighbour *user = fc_neighbour_using(r->neighbours, path);
+  if (user) {
+    if (fc_neighbour_adopt(user, path, now, MODE_IS(st, S_IFDIR))) {
+      r->result->adopted++;
+      for (struct fc_node *n = node; n; n = n->parent) n->adopted = true;
+    } else {
+      r->result->kept++;
+    }
+    return false;
+  }
+  if (r->ask_in_use && MODE_IS(st, S_IFREG) && in_use(place->fd, leaf)) {
+    r->result->in_use++;
+    return false;
+  }
+  return true;
+}
+
+static void remove_file(struct reaper *r, const struct place *place, struct fc_node *node) {
+  struct fc_identity now;
+  struct statx st;
+  const char *leaf = fc_registry_leaf(node);
+  const int rc = fc_identity_take(place->fd, leaf, r->header->with_handle != 0, &now, &st);
+  if (rc == -ENOENT) return;
+  if (rc < 0 || fc_registry_path(node, r->path, PATH_BYTES) == 0) {
+    r->result->failed++;
+    return;
+  }
+  if (MODE_IS(&st, S_IFDIR)) {
+    r->result->replaced++; /* recorded as a file, or identity would have differed */
+    return;
+  }
+  if (!may_remove(r, place, node, &st, &now, r->path)) return;
+  enum verdict verdict;
+  if (place->captured) {
+    const int done = fc_sys_unlinkat(place->fd, leaf, 0);
+    verdict = done == 0 || done == -ENOENT ? GONE : SPARED;
+    if (verdict == SPARED) r->result->failed++;
+  } else {
+    verdict = capture_and_remove(r, place, node, r->path, false);
+  }
+  if (verdict == GONE) r->result->files++;
+}
+
+/* A tracked directory whose own names have been dealt with. Only when it is empty. */
+static void remove_directory(struct reaper *r, const struct place *place, struct fc_node *node) {
+  if (r->header->policy.dirs == FC_DIRS_KEEP) return;
+  struct fc_identity now;
+  struct statx st;
+  const char *leaf = fc_registry_leaf(node);
+  int rc = fc_identity_take(place->fd, leaf, r->header->with_handle != 0, &now, &st);
+  if (rc == -ENOENT) return;
+  if (rc < 0 || !MODE_IS(&st, S_IFDIR) || fc_registry_path(node, r->path, PATH_BYTES) == 0) {
+    r->result->replaced++;
+    return;
+  }
+  if (place->captured) {
+    if (!fc_ground_same(&r->ground, &node->identity, &now)) {
+      r->result->replaced++;
+      return;
+    }
+    rc = fc_sys_unlinkat(place->fd, leaf, AT_REMOVEDIR);
+    if (rc == 0) r->result->dirs++;
+    return;
+  }
+  const int fd = fc_beneath_open(place->fd, leaf);
+  const int empty = fd < 0 ? fd : fc_list_is_empty(fd, r->list);
+  if (fd >= 0) (void)fc_sys_close(fd);
+  if (empty != 1) {
+    /* What keeps it may be a neighbour's: then it dies with the neighbour. */
+    struct fc_neighbour *heir = fc_neighbour_below(r->neighbours, r->path);
+    if (heir && fc_ground_same(&r->ground, &node->identity, &now) && fc_neighbour_adopt(heir, r->path, &now, true))
+      r->result->adopted++;
+    return;
+  }
+  if (!may_remove(r, place, node, &st, &now, r->path)) return;
+  if (capture_and_remove(r, place, node, r->path, true) == GONE) r->result->dirs++;
+}
+
+/* Deletes the tracked names that lie directly in place. Its subdirectories have been dealt with before. */
+static void empty_place(struct reaper *r, struct place *place) {
+  struct statx st;
+  if (fc_identity_take(place->fd, "", r->header->with_handle != 0, &place->identity, &st) < 0) {
+    r->result->failed++;
+    return;
+  }
+  if (!place->captured) {
+    const enum fc_ground_kind kind = fc_ground_of(&r->ground, place->node, place->fd);
+    if (kind != FC_GROUND_OURS && kind != FC_GROUND_SHARED) {
+      for (struct fc_node *n = place->node->first_child; n; n = n->next) r->result->kept += n->tracked ? 1u : 0u;
+      return;
+    }
+  }
+  for (struct fc_node *n = place->node->first_child; n && !out_of_time(r); n = n->next) {
+    if (!fc_ownership_tracked(&r->registry, n)) continue;
+    if (n->is_dir)
+      remove_directory(r, place, n);
+    else
+      remove_file(r, place, n);
+  }
+}
+
+/* Everything below the tracked directory top, which is open as fd at the path `top_len` bytes long, is ours by name and
+ * inode: only then is it worth, and safe, to take it away whole. Reads directories only. */
+static bool all_ours(struct reaper *r, struct fc_node *top, int fd) {
+  bool fine = true;
+  for (struct fc_node *dir = fc_registry_postorder(top, NULL); dir && fine; dir = fc_registry_postorder(top, dir)) {
+    if (!fc_ownership_tracked(&r->registry, dir)) {
+      fine = !dir->first_child; /* a name that is not ours any more: on disk it shows in its directory's list */
+      continue;
+    }
+    if (!dir->is_dir) continue;
+    int at = fd;
+    if (dir != top) {
+      const size_t skip = fc_registry_path(top, r->path, PATH_BYTES);
+      if (fc_registry_path(dir, r->path, PATH_BYTES) == 0) return false;
+      at = fc_beneath_open(fd, r->path + skip + 1);
+      if (at == -ENOENT) continue;
+      if (at < 0) return false;
+    }
+    struct fc_identity here;
+    struct statx st;
+    fine = fc_identity_take(at, "", r->header->with_handle != 0, &here, &st) == 0 &&
+           fc_ground_same(&r->ground, &dir->identity, &here);
+    struct fc_list list;
+    struct fc_entry entry;
+    int rc = 0;
+    fc_list_begin(&list, at, r->list);
+    while (fine && (rc = fc_list_next(&list, &entry)) == 1) {
+      const struct fc_node *n = fc_registry_child(&r->registry, dir, entry.name, strlen(entry.name), false);
+      fine = n && fc_ownership_tracked(&r->registry, n) && n->identity.ino == entry.ino && entry.type != DT_CHR &&
+             entry.type != DT_BLK && fc_ownership_holds_in(&r->registry, n, &here, entry.name);
+    }
+    fine = fine && rc == 0;
+    if (at != fd) (void)fc_sys_close(at);
+  }
+  return fine;
+}
+
+/* Empties a captured directory: children before parents, each opened anew below the slot. */
+static void empty_captured(struct reaper *r, struct fc_node *top, const char *slot) {
+  const int slot_fd = fc_beneath_open(r->quarantine.fd, slot);
+  if (slot_fd < 0) return;
+  for (struct fc_node *n = fc_registry_postorder(top, NULL); n && !out_of_time(r); n = fc_registry_postorder(top, n)) {
+    if (!n->first_child) continue;
+    struct place place = {.fd = slot_fd, .node = n, .captured = true};
+    if (n != top) {
+      const size_t skip = fc_registry_path(top, r->path, PATH_BYTES);
+      if (fc_registry_path(n, r->path, PATH_BYTES) == 0) continue;
+      place.fd = fc_beneath_open(slot_fd, r->path + skip + 1);
+      if (place.fd < 0) continue;
+    }
+    struct fc_identity here;
+    struct statx st;
+    if (fc_identity_take(place.fd, "", r->header->with_handle != 0, &here, &st) == 0 &&
+        fc_ground_same(&r->ground, &n->identity, &here))
+      empty_place(r, &place);
+    if (place.fd != slot_fd) (void)fc_sys_close(place.fd);
+  }
+  (void)fc_sys_close(slot_fd);
+}
+
+/* Deletes the directory in slot with what is ours in it, or gives back what is left. */
+static void remove_captured_directory(struct reaper *r, struct fc_node *node, const char *slot, int parent_fd,
+                                      const char *path) {
+  empty_captured(r, node, slot);
+  const int rc = remove_slot(r, slot, node, true);
+  if (rc == 0)
+    r->result->dirs++;
+  else if (rc != -ENOENT)
+    give_back(r, slot, parent_fd, path);
+}
+
+/* Tries to take the tracked directory node away whole. Returns true when that settled its subtree. */
+static bool capture_whole(struct reaper *r, struct fc_node *node) {
+  const struct fc_policy *policy = &r->header->policy;
+  if (policy->dirs == FC_DIRS_KEEP || policy->keep[0] || r->neighbours || r->ask_in_use) return false;
+  for (struct fc_process *p = r->registry.processes; p; p = p->hh.next)
+    if (p->outside) return false; /* N6 is asked name by name */
+  if (fc_registry_path(node->parent, r->path, PATH_BYTES) == 0 && node->parent->parent) return false;
+  const int parent_fd = fc_beneath_open(r->base_fd, node->parent->parent ? r->path : "");
+  if (parent_fd < 0) return false;
+  bool settled = false;
+  struct place place = {.fd = parent_fd, .node = node->parent};
+  struct fc_identity now;
+  struct statx st;
+  const int fd = fc_beneath_open(parent_fd, fc_registry_leaf(node));
+  char *path = fc_arena_alloc(&r->registry.arena, PATH_BYTES);
+  if (fd >= 0 && path && fc_registry_path(node, path, PATH_BYTES) > 0 &&
+      fc_identity_take(parent_fd, "", false, &place.identity, &st) == 0 &&
+      fc_ground_of(&r->ground, node->parent, parent_fd) != FC_GROUND_USER &&
+      fc_ground_of(&r->ground, node, fd) == FC_GROUND_OURS &&
+      fc_identity_take(fd, "", r->header->with_handle != 0, &now, &st) == 0 &&
+      may_remove(r, &place, node, &st, &now, path) && all_ours(r, node, fd) &&
+      fc_quarantine_open(&r->quarantine, true) == 0) {
+    const int64_t index = record_capture(r, path, &node->identity);
+    char slot[FC_SLOT_NAME_BYTES];
+    if (index >= 0) {
+      fc_quarantine_slot_name((uint32_t)index, slot);
+      const int rc = fc_quarantine_take(&r->quarantine, parent_fd, fc_registry_leaf(node), slot);
+      struct fc_identity taken;
+      if (rc == 0) {
+        settled = true;
+        if (fc_identity_take(r->quarantine.fd, slot, r->header->with_handle != 0, &taken, &st) == 0 &&
+            fc_ground_same(&r->ground, &node->identity, &taken))
+          remove_captured_directory(r, node, slot, parent_fd, path);
+        else
+          give_back(r, slot, parent_fd, path);
+      }
+    }
+  }
+  if (fd >= 0) (void)fc_sys_close(fd);
+  (void)fc_sys_close(parent_fd);
+  return settled;
+}
+
+/* What an earlier try left in the quarantine. */
+static void recover(struct reaper *r) {
+  if (fc_quarantine_open(&r->quarantine, false) < 0) return;
+  char *buffer = fc_arena_alloc(&r->registry.arena, FC_LIST_BYTES);
+  if (!buffer) return;
+  struct fc_list list;
+  struct fc_entry entry;
+  fc_list_begin(&list, r->quarantine.fd, buffer);
+  while (fc_list_next(&list, &entry) == 1) {
+    uint32_t number;
+    const struct fc_capture *capture = NULL;
+    if (fc_quarantine_slot_number(entry.name, &number))
+      for (capture = r->registry.captures; capture && capture->slot != number;) capture = capture->next;
+    if (!capture) {
+      give_back(r, entry.name, r->base_fd, entry.name); /* no record: nothing may be deleted */
+      continue;
+    }
+    struct fc_node *node = fc_registry_find(&r->registry, capture->path, false);
+    struct fc_identity now;
+    struct statx st;
+    const bool ours = node && fc_ownership_tracked(&r->registry, node) &&
+                      fc_identity_take(r->quarantine.fd, entry.name, r->header->with_handle != 0, &now, &st) == 0 &&
+                      fc_ground_same(&r->ground, &capture->identity, &now) &&
+                      fc_ground_same(&r->ground, &node->identity, &now);
+    if (!ours) {
+      give_back(r, entry.name, -1, capture->path);
+    } else if (node->is_dir) {
+      remove_captured_directory(r, node, entry.name, -1, capture->path);
+    } else {
+      const int rc = remove_slot(r, entry.name, node, false);
+      if (rc == 0)
+        r->result->files++;
+      else
+        give_back(r, entry.name, -1, capture->path);
+    }
+  }
+}
+
+/* Pre-order: the topmost tracked directories are tried whole; then post-order: name by name. */
+static void reap_names(struct reaper *r) {
+  struct fc_node *const root = &r->registry.root;
+  struct fc_node *n = root->first_child;
+  while (n && !out_of_time(r)) {
+    bool descend = n->first_child != NULL;
+    if (n->is_dir && fc_ownership_tracked(&r->registry, n) && capture_whole(r, n)) {
+      n->tracked = false; /* settled, one way or the other */
+      while (n->first_child) fc_registry_drop(&r->registry, n->first_child);
+      descend = false;
+    }
+    if (descend) {
+      n = n->first_child;
+      continue;
+    }
+    while (n != root && !n->next) n = n->parent;
+    n = n == root ? NULL : n->next;
+  }
+  for (n = fc_registry_postorder(root, NULL); n && !out_of_time(r); n = fc_registry_postorder(root, n)) {
+    if (!n->first_child) continue;
+    if (n->parent && fc_registry_path(n, r->path, PATH_BYTES) == 0) continue;
+    struct place place = {.node = n};
+    place.fd = fc_beneath_open(r->base_fd, n->parent ? r->path : "");
+    if (place.fd < 0) {
+      if (place.fd != -ENOENT && place.fd != -ENOTDIR && place.fd != -ELOOP && place.fd != -EXDEV) r->result->failed++;
+      continue;
+    }
+    empty_place(r, &place);
+    (void)fc_sys_close(place.fd);
+  }
+}
+
+/* The policy's answer: is anything to be deleted at all? */
+static bool policy_deletes(const struct reaper *r) {
+  switch (r->header->policy.on_exit) {
+  case FC_ON_EXIT_DELETE:
+    return true;
+  case FC_ON_EXIT_KEEP_ON_FAILURE:
+    return r->registry.leader_status == 0;
+  default:
+    return false;
+  }
+}
+
+static void set_state(struct reaper *r, uint32_t state) {
+  __atomic_store_n(&r->journal.words->state, state, __ATOMIC_RELEASE);
+}
+
+static void report(struct reaper *r) {
+  for (struct fc_node *n = fc_registry_postorder(&r->registry.root, NULL); n;
+       n = fc_registry_postorder(&r->registry.root, n))
+    if (fc_ownership_tracked(&r->registry, n) && fc_registry_path(n, r->path, PATH_BYTES))
+      fc_log_write(&r->log, FC_LOG_WARN, "would delete %s/%s", r->header->base, r->path);
+}
+
+static int map_journal(struct reaper *r) {
+  char *first = fc_sys_mmap(NULL, FC_FIRST_WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
+  if (fc_sys_is_error(first)) return (int)(intptr_t)first;
+  r->journal.first = first;
+  r->journal.words = (struct fc_head_words *)(void *)(first + offsetof(struct fc_session_header, words));
+  r->journal.key = r->header->key;
+  r->journal.capacity = r->header->capacity;
+  return 0;
+}
+
+static enum fc_reap_outcome finish(struct reaper *r, const char *name) {
+  fc_quarantine_end(&r->quarantine);
+  const struct fc_reap_result *done = r->result;
+  fc_log_write(
+      &r->log, FC_LOG_INFO,
+      "%s: removed %llu files, %llu directories; kept %llu, replaced %llu, restored %llu, handed over %llu, in "
+      "use %llu, failed %llu",
+      r->header->base, done->files, done->dirs, done->kept, done->replaced, done->restored, done->adopted, done->in_use,
+      done->failed);
+  if (r->late || done->in_use || done->failed) return FC_REAP_DEFERRED;
+  const uint32_t levels = r->journal.words->owns_base;
+  if (levels > 0) {
+    if (r->neighbours)
+      __atomic_store_n(&r->neighbours->journal.words->owns_base, levels, __ATOMIC_RELEASE);
+    else
+      fc_base_remove(r->header->base, levels, r->header->created_s);
+  }
+  (void)fc_sys_unlinkat(r->dirfd, name, 0);
+  return FC_REAP_DONE;
+}
+
+static enum fc_reap_outcome run(struct reaper *r, const char *name) {
+  const struct fc_session_header *h = r->header;
+  if (map_journal(r) < 0) return FC_REAP_FAILED;
+  const uint32_t state = __atomic_load_n(&r->journal.words->state, __ATOMIC_ACQUIRE);
+  if (state != FC_STATE_LIVE && state != FC_STATE_REAPING) return FC_REAP_CLOSED;
+
+  uint8_t boot_id[16];
+  const bool known_boot = fc_session_boot_id(boot_id);
+  const bool across_boot = known_boot && memcmp(boot_id, h->boot_id, sizeof boot_id) != 0;
+  struct fc_replay replay;
+  r->registry.leader_pid = h->leader_pid;
+  r->registry.leader_status = -1;
+  r->path = fc_arena_alloc(&r->registry.arena, PATH_BYTES);
+  r->list = fc_arena_alloc(&r->registry.arena, FC_LIST_BYTES);
+  if (!r->path || !r->list) return FC_REAP_FAILED;
+  int rc = fc_replay_begin(&replay, &r->registry.arena, r->fd, h->key, h->capacity, true);
+  if (rc == 0) rc = fc_ownership_replay(&r->registry, &replay);
+  const uint32_t lost = __atomic_load_n(&r->journal.words->lost_destructive, __ATOMIC_ACQUIRE);
+  if (rc == -EBADMSG || (rc == 0 && lost)) {
+    set_state(r, FC_STATE_CLOSED);
+    fc_log_write(&r->log, FC_LOG_WARN, "%s: session %s is %s; nothing of it is deleted", h->base, h->id,
+                 rc ? "damaged" : "incomplete (a record could not be written)");
+    return FC_REAP_CLOSED;
+  }
+  if (rc < 0) return FC_REAP_FAILED;
+
+  unsigned alive = 0;
+  const unsigned unseen = across_boot ? 0 : fc_ownership_unseen(&r->registry, &alive);
+  if (alive > 0) return FC_REAP_WAIT;
+  if (!policy_deletes(r)) {
+    if (h->policy.on_exit == FC_ON_EXIT_REPORT) report(r);
+    set_state(r, FC_STATE_CLOSED);
+    return FC_REAP_CLOSED;
+  }
+
+  r->base_fd = fc_base_reopen(h->base, &h->base_identity, h->fs_id, across_boot);
+  if (r->base_fd < 0) {
+    /* Gone with all that was in it, or another directory by now: there is nothing that we could prove. */
+    const bool gone = r->base_fd == -ENOENT || r->base_fd == -ESTALE || r->base_fd == -ENOTDIR;
+    fc_log_write(&r->log, gone ? FC_LOG_INFO : FC_LOG_WARN, "%s: the base cannot be opened again: error %d", h->base,
+                 -r->base_fd);
+    if (!gone) return FC_REAP_FAILED;
+    (void)fc_sys_unlinkat(r->dirfd, name, 0);
+    return FC_REAP_DONE;
+  }
+  struct fc_identity base_now;
+  struct statx st;
+  rc = fc_identity_take(r->base_fd, "", false, &base_now, &st);
+  bool neighbours_failed = false;
+  r->neighbours = fc_neighbour_load(r->dirfd, h->id, &r->registry.arena, &neighbours_failed);
+  r->ground = (struct fc_ground){&r->registry, h, r->neighbours, r->base_fd, base_now.dev_major, base_now.dev_minor};
+  fc_quarantine_begin(&r->quarantine, r->base_fd, h->id);
+  enum fc_reap_outcome outcome = FC_REAP_FAILED;
+  if (rc == 0 && !neighbours_failed && !(across_boot && fc_base_is_volatile(h->fs_type))) {
+    r->ask_in_use = h->policy.in_use == FC_IN_USE_SKIP && (unseen > 0 || r->neighbours);
+    set_state(r, FC_STATE_REAPING);
+    recover(r);
+    reap_names(r);
+    outcome = finish(r, name);
+  }
+  fc_neighbour_free(r->neighbours);
+  (void)fc_sys_close(r->base_fd);
+  return outcome;
+}
+
+enum fc_reap_outcome fc_reaper_run(int dirfd, const char *name, int fd, const struct fc_session_header *header,
+                                   int64_t deadline_ns, struct fc_reap_result *result) {
+  memset(result, 0, sizeof *result);
+  struct fc_arena self = {0};
+  struct reaper *r = fc_arena_alloc(&self, sizeof *r); /* too large for the 64 KiB stack that a host gives us */
+  if (!r) return FC_REAP_FAILED;
+  r->header = header;
+  r->dirfd = dirfd;
+  r->fd = fd;
+  r->base_fd = -1;
+  r->quarantine.fd = -1;
+  r->result = result;
+  r->deadline_ns = deadline_ns;
+  fc_log_open(&r->log, &header->policy, header->path);
+  const enum fc_reap_outcome outcome = run(r, name);
+  if (r->journal.first) {
+    /* Whoever leaves waits for this word, within its budget. */
+    const uint32_t done = outcome == FC_REAP_DONE || outcome == FC_REAP_CLOSED ? FC_DONE_REAPED : FC_DONE_DEFERRED;
+    __atomic_store_n(&r->journal.words->done, done, __ATOMIC_RELEASE);
+    (void)fc_sys_futex(&r->journal.words->done, FC_FUTEX_WAKE, INT32_MAX, -1);
+    (void)fc_sys_munmap(r->journal.first, FC_FIRST_WINDOW_BYTES);
+  }
+  fc_registry_free(&r->registry);
+  fc_arena_free(&self);
+  return outcome;
+}

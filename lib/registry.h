@@ -1,0 +1,123 @@
+/* registry: the names that are tracked now, a view built by replaying the journal.
+ *
+ * Responsible for: the tree of names (uthash: one table keyed by parent and leaf), the processes, and the small sets
+ * that the ownership rules need. Must never: decide whose a name is (ownership.h), or touch the file system. All memory
+ * comes from its arena; when that fails the registry is `failed`, and proves nothing. Not thread-safe.
+ */
+#ifndef FC_REGISTRY_H
+#define FC_REGISTRY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arena.h"
+#include "identity.h"
+
+#define HASH_NONFATAL_OOM 1
+#define uthash_malloc(bytes) fc_arena_alloc(&fc_uthash_registry->arena, (bytes))
+#define uthash_free(ptr, bytes) ((void)(ptr))
+#define uthash_nonfatal_oom(element) (fc_uthash_registry->failed = true)
+#include <uthash.h>
+
+/* A name. Renaming a directory moves one node; its children stay linked to it. */
+struct fc_node {
+  struct fc_node *parent;
+  struct fc_node *first_child;
+  struct fc_node *next; /* siblings */
+  struct fc_node *before;
+  char *key; /* parent pointer, then the leaf's bytes */
+  UT_hash_handle hh;
+  struct fc_identity identity; /* of the tracked object */
+  uint32_t pid;                /* who created it */
+  uint32_t created;            /* record that created it */
+  uint32_t since;              /* record since which it has stood at this place */
+  uint32_t data_moved;         /* N2: last record that moved data out of this directory or one below it */
+  uint16_t leaf_len;
+  bool tracked;  /* an object of the session's stands here, by the records */
+  bool reserved; /* N1: the name is the user's until the session ends */
+  bool is_dir;
+  bool used;      /* opened by this session while it existed (USED) */
+  bool adopted;   /* handed over, by this reaping, to a live session: itself, or something below it */
+  uint8_t ground; /* ground.c's memory */
+};
+
+struct fc_process {
+  UT_hash_handle hh;
+  uint32_t pid;
+  uint32_t data_moved; /* N2: last record in which it moved the user's data */
+  bool outside;        /* N6: it removed a name outside the base */
+  bool joined;         /* it has been seen to arrive */
+  bool exec_open;      /* EXEC without JOIN so far */
+  int64_t exec_start;  /* start time of the last EXEC that had no fd, else 0 */
+};
+
+/* A directory by inode, with or without a leaf: rules that must hold whatever links a name was reached by. */
+struct fc_place {
+  UT_hash_handle hh;
+  uint32_t data_moved; /* leaf empty: as in fc_node */
+  bool reserved;       /* leaf not empty */
+  char *key;
+};
+
+struct fc_inode {
+  UT_hash_handle hh;
+  struct fc_identity identity;
+};
+
+struct fc_capture {
+  struct fc_capture *next;
+  struct fc_identity identity;
+  uint32_t slot; /* the record's index, which is also the slot's name */
+  char path[];
+};
+
+struct fc_registry {
+  struct fc_arena arena;
+  struct fc_node root; /* the base */
+  struct fc_node *nodes;
+  struct fc_process *processes;
+  struct fc_place *places;
+  struct fc_inode *inodes; /* nameless objects that the session created */
+  struct fc_capture *captures;
+  uint32_t data_moved; /* N2: the last record of the whole session that moved data */
+  uint32_t leader_pid;
+  int32_t leader_status; /* -1 = no record */
+  uint32_t records;
+  bool failed; /* no memory */
+};
+
+/* The node of a tidied relative path; make: with its parents. NULL when absent, or no memory (then failed is set). */
+struct fc_node *fc_registry_find(struct fc_registry *registry, const char *path, bool make);
+
+/* The node of leaf below parent. */
+struct fc_node *fc_registry_child(struct fc_registry *registry, struct fc_node *parent, const char *leaf, size_t len,
+                                  bool make);
+
+/* Moves node to the place of parent and leaf. What stood there is taken out of the tree with all below it. */
+bool fc_registry_move(struct fc_registry *registry, struct fc_node *node, struct fc_node *parent, const char *leaf,
+                      size_t len);
+
+/* Takes node and all below it out of the tree. */
+void fc_registry_drop(struct fc_registry *registry, struct fc_node *node);
+
+const char *fc_registry_leaf(const struct fc_node *node); /* NUL-terminated */
+
+/* Writes the node's path relative to the base. Returns its length, or 0 when it does not fit. */
+size_t fc_registry_path(const struct fc_node *node, char *out, size_t size);
+
+struct fc_process *fc_registry_process(struct fc_registry *registry, uint32_t pid, bool make);
+
+/* leaf "" = the directory itself. */
+struct fc_place *fc_registry_place(struct fc_registry *registry, uint64_t ino, uint32_t major, uint32_t minor,
+                                   const char *leaf, bool make);
+
+bool fc_registry_knows_inode(struct fc_registry *registry, const struct fc_identity *identity);
+void fc_registry_add_inode(struct fc_registry *registry, const struct fc_identity *identity);
+
+/* The node after `node` in post-order (children before parents); starts with NULL; NULL at the end (root is last). The
+ * current node may be dropped from consideration but must stay linked. */
+struct fc_node *fc_registry_postorder(struct fc_node *top, struct fc_node *node);
+
+void fc_registry_free(struct fc_registry *registry);
+
+#endif

@@ -1,0 +1,54 @@
+/* replay: reading a journal back, record by record.
+ *
+ * Responsible for: telling records, torn cells and damage apart. Recovery after any crash is this ordinary read path.
+ * Must never: trust a length, a count or the header's `next` without a bound, or read through a mapping (a truncated
+ * file must be an error, not SIGBUS).
+ */
+#ifndef FC_REPLAY_H
+#define FC_REPLAY_H
+
+#include "arena.h"
+#include "journal.h"
+
+#define FC_REPLAY_PATH_MAX 16384u
+
+struct fc_replay {
+  int fd; /* of the session file, not owned */
+  uint64_t key;
+  uint32_t capacity;
+  uint32_t next;  /* the first cell that was free when the replay began */
+  uint32_t index; /* the cell to look at now */
+  char *buffer;   /* cells [buffer_first, buffer_first + buffer_count) */
+  uint32_t buffer_first;
+  uint32_t buffer_count;
+  uint32_t torn; /* cells stepped over */
+  bool ended;    /* nobody writes any more */
+  char *path;    /* FC_REPLAY_PATH_MAX bytes each */
+  char *path2;
+};
+
+/* One record, as the rules want it. Pointers live until the next call. */
+struct fc_replayed {
+  uint32_t index;
+  struct fc_start_cell start;
+  enum fc_result result;
+  bool has_info;
+  bool has_target;
+  struct fc_object info;
+  struct fc_object target; /* all zero when nothing was seen */
+  const char *path;        /* tidied, relative to the base; "" = none or outside */
+  const char *path2;
+};
+
+enum fc_replay_step { FC_REPLAY_END = 0, FC_REPLAY_RECORD, FC_REPLAY_DAMAGED };
+
+/* Starts at the first cell. Buffers come from arena. ended: nobody writes any more, so that whatever stands behind the
+ * header's `next` is damage. Returns 0 or -errno. */
+int fc_replay_begin(struct fc_replay *replay, struct fc_arena *arena, int fd, uint64_t key, uint32_t capacity,
+                    bool ended);
+
+/* The next record. Of an ended journal END is given only when nothing but untouched
+ * cells follows `next`. */
+enum fc_replay_step fc_replay_next(struct fc_replay *replay, struct fc_replayed *out);
+
+#endif

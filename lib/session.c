@@ -1,0 +1,502 @@
+#include "session.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "state.h"
+
+#define FD_TARGET 1000  /* where a handed-over fd goes when the limit allows it */
+#define FD_HEADROOM 16  /* below the soft limit otherwise; also how many numbers are tried */
+#define PUBLISH_TRIES 8 /* another session may remove the empty state directory while we make our file */
+#define LOCK_PAGE 4096u
+
+static uint64_t mix(uint64_t h, uint64_t word) {
+  h = (h ^ word) * 0xD6E8FEB86659FD93ULL;
+  return h ^ (h >> 32);
+}
+
+static uint64_t mix_range(uint64_t h, const void *start, size_t len) {
+  const unsigned char *bytes = start;
+  for (size_t i = 0; i + 8 <= len; i += 8) {
+    uint64_t word;
+    memcpy(&word, bytes + i, 8);
+    h = mix(h, word);
+  }
+  return h;
+}
+
+uint64_t fc_session_check(const struct fc_session_header *header) {
+  uint64_t h = mix_range(header->key, header, offsetof(struct fc_session_header, check));
+  h = mix_range(h, header->base, sizeof *header - offsetof(struct fc_session_header, base));
+  return h ? h : 1;
+}
+
+static long read_file(const char *path, char *buf, size_t size) {
+  const int fd = fc_sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+  if (fd < 0) return fd;
+  const long n = fc_sys_read(fd, buf, size - 1);
+  (void)fc_sys_close(fd);
+  if (n >= 0) buf[n] = '\0';
+  return n;
+}
+
+static int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  return -1;
+}
+
+bool fc_session_boot_id(uint8_t out[16]) {
+  char text[64];
+  memset(out, 0, 16);
+  if (read_file("/proc/sys/kernel/random/boot_id", text, sizeof text) < 36) return false;
+  unsigned nibbles = 0;
+  for (const char *p = text; *p && nibbles < 32; p++) {
+    const int digit = hex_digit(*p);
+    if (digit < 0) continue;
+    out[nibbles / 2] = (uint8_t)(out[nibbles / 2] << 4 | digit);
+    nibbles++;
+  }
+  return nibbles == 32;
+}
+
+int64_t fc_session_start_time(uint32_t pid) {
+  char path[32];
+  char text[512];
+  (void)snprintf(path, sizeof path, "/proc/%u/stat", pid);
+  if (read_file(path, text, sizeof text) <= 0) return -1;
+  const char *p = strrchr(text, ')'); /* the name in parentheses may hold anything */
+  if (!p) return -1;
+  for (int field = 2; field < 22; field++) {
+    p = strchr(p + 1, ' ');
+    if (!p) return -1;
+  }
+  int64_t ticks = 0;
+  for (p++; *p >= '0' && *p <= '9'; p++) ticks = ticks * 10 + (*p - '0');
+  return ticks;
+}
+
+int fc_session_probe(int fd, enum fc_byte byte) {
+  struct fc_flock lock;
+  if (fc_sys_lock(fd, FC_F_OFD_GETLK, F_WRLCK, byte, &lock) < 0) return F_RDLCK; /* unknown = alive */
+  return lock.type;
+}
+
+/* ---- becoming a member ---- */
+
+static void adopt_header(struct fc_session *s) {
+  const struct fc_session_header *h = s->header;
+  s->journal.words = (struct fc_head_words *)&h->words;
+  s->journal.key = h->key;
+  s->journal.capacity = h->capacity;
+  s->journal.with_handle = h->with_handle;
+  s->base_len = strnlen(h->base, sizeof h->base);
+  s->alias_len = strnlen(h->alias, sizeof h->alias);
+}
+
+static int map_journal(struct fc_session *s, int fd) {
+  char *first = fc_sys_mmap(NULL, FC_FIRST_WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (fc_sys_is_error(first)) return (int)(intptr_t)first;
+  s->journal.first = first;
+  s->header = (const struct fc_session_header *)(void *)first;
+  return 0;
+}
+
+static int map_lock(struct fc_session *s, int fd) {
+  void *page = fc_sys_mmap(NULL, LOCK_PAGE, PROT_NONE, MAP_SHARED, fd, 0);
+  if (fc_sys_is_error(page)) return (int)(intptr_t)page;
+  s->lock_page = page;
+  return 0;
+}
+
+static void forget(struct fc_session *s) {
+  if (s->lock_page) (void)fc_sys_munmap(s->lock_page, LOCK_PAGE);
+  if (s->journal.first) (void)fc_sys_munmap(s->journal.first, FC_FIRST_WINDOW_BYTES);
+  memset(s, 0, sizeof *s);
+}
+
+static void remember_file(struct fc_session *s, const struct statx *st) {
+  s->file_ino = st->stx_ino;
+  s->file_major = st->stx_dev_major;
+  s->file_minor = st->stx_dev_minor;
+}
+
+static bool same_file(const struct fc_session *s, const struct statx *st) {
+  return s->file_ino == st->stx_ino && s->file_major == st->stx_dev_major && s->file_minor == st->stx_dev_minor &&
+         st->stx_nlink == 1;
+}
+
+static int stat_fd(int fd, struct statx *st) { return fc_sys_statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, st); }
+
+/* Size, key and id; the same for every place that is tried. */
+static int fill_header(struct fc_session_header *h, const struct fc_config *config, const struct fc_base *base) {
+  memset(h, 0, sizeof *h);
+  uint64_t random[2];
+  if (fc_sys_getrandom(random, sizeof random) != (long)sizeof random) return -EIO;
+  uint64_t bytes = FC_JOURNAL_BYTES_MAX;
+  const uint64_t limit = fc_sys_soft_limit(FC_RLIMIT_FSIZE); /* beyond it ftruncate would kill with SIGXFSZ */
+  if (bytes > limit) bytes = limit;
+  if (bytes < FC_FIRST_WINDOW_BYTES) return -EFBIG;
+  memcpy(h->magic, FC_SESSION_MAGIC, sizeof h->magic);
+  h->version = FC_SESSION_VERSION;
+  h->header_bytes = FC_HEADER_BYTES;
+  h->cell_bytes = FC_CELL_BYTES;
+  h->capacity = (uint32_t)((bytes - FC_HEADER_BYTES) / FC_CELL_BYTES);
+  h->key = random[0];
+  h->uid = fc_sys_geteuid();
+  h->leader_pid = (uint32_t)fc_sys_getpid();
+  (void)fc_session_boot_id(h->boot_id);
+  struct timespec now;
+  h->created_s = clock_gettime(CLOCK_REALTIME, &now) == 0 ? now.tv_sec : 0;
+  h->base_identity = base->identity;
+  h->fs_type = base->fs_type;
+  h->fs_id = base->fs_id;
+  h->with_handle = base->with_handle;
+  (void)snprintf(h->id, sizeof h->id, "%0*llx", FC_ID_HEX, (unsigned long long)random[1]);
+  memcpy(h->base, base->real, sizeof h->base);
+  if (strcmp(config->base, base->real) != 0) {
+    /* The name that the user knows: programs will use it, tidied of "." and "//" as they would write it. */
+    char alias[PATH_MAX];
+    memcpy(alias, config->base, sizeof alias);
+    alias[sizeof alias - 1] = '\0';
+    const size_t len = fc_path_normalize(alias);
+    if (len > 0 && len + 2 <= sizeof h->alias) {
+      h->alias[0] = '/';
+      memcpy(h->alias + 1, alias, len + 1);
+      if (strcmp(h->alias, h->base) == 0) memset(h->alias, 0, sizeof h->alias);
+    }
+  }
+  h->policy = config->policy;
+  h->words.state = FC_STATE_LIVE;
+  h->words.owns_base = base->created;
+  return 0;
+}
+
+static int write_all(int fd, const void *buf, size_t size) {
+  const char *p = buf;
+  for (size_t done = 0; done < size;) {
+    const long n = fc_sys_pwrite(fd, p + done, size - done, (int64_t)done);
+    if (n == -EINTR) continue;
+    if (n <= 0) return n < 0 ? (int)n : -EIO;
+    done += (size_t)n;
+  }
+  return 0;
+}
+
+/* One try in the open directory: make it invisibly, lock, self-test, publish. */
+static int publish(struct fc_session *s, struct fc_session_header *h, int dirfd, const char *dir) {
+  char hidden[64];
+  char name[64];
+  (void)snprintf(hidden, sizeof hidden, ".new-%s", h->id);
+  (void)snprintf(name, sizeof name, FC_SESSION_PREFIX "%s", h->id);
+  memset(h->path, 0, sizeof h->path);
+  const int n = snprintf(h->path, sizeof h->path, "%s/%s", dir, name);
+  if (n < 0 || (size_t)n >= sizeof h->path) return -ENAMETOOLONG;
+  int fd = fc_sys_openat(dirfd, hidden, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (fd < 0) return fd;
+  struct statx st;
+  int rc = fc_sys_fchmod(fd, 0600); /* a umask of 0777 must not lock our own children out */
+  if (rc == 0) rc = stat_fd(fd, &st);
+  if (rc == 0) {
+    h->file_ino = st.stx_ino;
+    h->check = fc_session_check(h);
+    rc = fc_sys_ftruncate(fd, (int64_t)FC_HEADER_BYTES + (int64_t)h->capacity * FC_CELL_BYTES);
+  }
+  if (rc == 0) rc = fc_sys_lock(fd, FC_F_OFD_SETLK, F_RDLCK, FC_BYTE_MEMBERS, NULL);
+  if (rc == 0) rc = write_all(fd, h, sizeof *h);
+  if (rc == 0) rc = map_lock(s, fd);
+  (void)fc_sys_close(fd);
+  fd = -1;
+  if (rc == 0) {
+    fd = fc_sys_openat(dirfd, hidden, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
+    rc = fd < 0 ? fd : map_journal(s, fd);
+    /* The self-test: on overlayfs the mapping pins another file, and the lock died with the close above. */
+    if (rc == 0 && fc_session_probe(fd, FC_BYTE_MEMBERS) != F_RDLCK) rc = -EOPNOTSUPP;
+    if (fd >= 0) (void)fc_sys_close(fd);
+  }
+  if (rc == 0) rc = fc_sys_renameat2(dirfd, hidden, dirfd, name, 0);
+  if (rc < 0) {
+    (void)fc_sys_unlinkat(dirfd, hidden, 0);
+    forget(s);
+    return rc;
+  }
+  remember_file(s, &st);
+  adopt_header(s);
+  return 0;
+}
+
+int fc_session_create(struct fc_session *s, const struct fc_config *config, const struct fc_base *base,
+                      char *const *envp, char *message, size_t message_size) {
+  memset(s, 0, sizeof *s);
+  void *scratch = fc_sys_mmap(NULL, FC_HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  int rc = fc_sys_is_error(scratch) ? (int)(intptr_t)scratch : 0;
+  struct fc_session_header *const h = scratch;
+  if (rc == 0) rc = fill_header(h, config, base);
+  char place[PATH_MAX];
+  char dir[PATH_MAX];
+  int last = rc < 0 ? rc : -ENOENT;
+  bool made = false;
+  for (unsigned i = 0; rc == 0 && !made && fc_state_place(i, config, envp, place, sizeof place); i++) {
+    if (!place[0]) continue;
+    for (int attempt = 0; !made && attempt < PUBLISH_TRIES; attempt++) {
+      const int dirfd = fc_state_open(place, &base->identity, true, dir, sizeof dir);
+      last = dirfd;
+      if (dirfd >= 0) {
+        last = publish(s, h, dirfd, dir);
+        (void)fc_sys_close(dirfd);
+        made = last == 0;
+      }
+      if (last != -ENOENT) break;
+    }
+  }
+  if (!fc_sys_is_error(scratch)) (void)fc_sys_munmap(scratch, FC_HEADER_BYTES);
+  if (made) return 0;
+  (void)snprintf(message, message_size,
+                 "filecleanup: no usable state directory (last tried \"%s\": %s); set FILECLEANUP_STATE_DIR to a "
+                 "directory of yours, mode 0700, on a local file system; nothing will be tracked or deleted",
+                 place, strerror(-last));
+  return -1;
+}
+
+/* ---- tokens ---- */
+
+static bool needs_escape(char c) { return c == ':' || c == '%' || c == ',' || c == '\n'; }
+
+size_t fc_session_token(const struct fc_session *s, char *out, size_t size) {
+  const int n = snprintf(out, size, "%s:%llx:%llx:", s->header->id,
+                         ((unsigned long long)s->file_major << 32) | s->file_minor, (unsigned long long)s->file_ino);
+  if (n < 0 || (size_t)n >= size) return 0;
+  size_t at = (size_t)n;
+  for (const char *p = s->header->path; *p; p++) {
+    if (at + 4 > size) return 0;
+    if (needs_escape(*p)) {
+      static const char digits[] = "0123456789abcdef";
+      out[at++] = '%';
+      out[at++] = digits[(unsigned char)*p >> 4];
+      out[at++] = digits[(unsigned char)*p & 15];
+    } else {
+      out[at++] = *p;
+    }
+  }
+  out[at] = '\0';
+  return at;
+}
+
+static const char *hex_field(const char *p, const char *end, uint64_t *out) {
+  *out = 0;
+  while (p < end && *p != ':') {
+    const int digit = hex_digit(*p++);
+    if (digit < 0) return NULL;
+    *out = *out << 4 | (uint64_t)digit;
+  }
+  return p < end ? p + 1 : NULL;
+}
+
+/* Reads id, device, inode and path out of a token. */
+static int parse_token(const char *token, size_t len, uint64_t *dev, uint64_t *ino, char *path, size_t size) {
+  const char *const end = token + len;
+  uint64_t id;
+  const char *p = hex_field(token, end, &id);
+  if (p) p = hex_field(p, end, dev);
+  if (p) p = hex_field(p, end, ino);
+  if (!p) return -EINVAL;
+  size_t at = 0;
+  while (p < end) {
+    if (at + 1 >= size) return -ENAMETOOLONG;
+    if (*p == '%' && end - p >= 3 && hex_digit(p[1]) >= 0 && hex_digit(p[2]) >= 0) {
+      path[at++] = (char)(hex_digit(p[1]) << 4 | hex_digit(p[2]));
+      p += 3;
+    } else {
+      path[at++] = *p++;
+    }
+  }
+  path[at] = '\0';
+  return path[0] == '/' ? 0 : -EINVAL;
+}
+
+static int fd_start(void) {
+  const uint64_t limit = fc_sys_soft_limit(FC_RLIMIT_NOFILE);
+  const uint64_t low = limit > FD_HEADROOM ? limit - FD_HEADROOM : 0;
+  return low < FD_TARGET ? (int)low : FD_TARGET;
+}
+
+/* The inherited fd that is this very file, or -1. */
+static int inherited_fd(const struct fc_session *s) {
+  const int start = fd_start();
+  for (int fd = start; fd < start + FD_HEADROOM; fd++) {
+    struct statx st;
+    if (stat_fd(fd, &st) == 0 && same_file(s, &st)) return fd;
+  }
+  return -1;
+}
+
+/* What a joiner looks at: the file is its user's own, or came through an fd that was locked by a member. */
+static bool header_fits(const struct fc_session_header *h, uint64_t file_ino) {
+  return memcmp(h->magic, FC_SESSION_MAGIC, sizeof h->magic) == 0 && h->version == FC_SESSION_VERSION &&
+         h->header_bytes == FC_HEADER_BYTES && h->cell_bytes == FC_CELL_BYTES && h->file_ino == file_ino &&
+         h->capacity <= (FC_JOURNAL_BYTES_MAX - FC_HEADER_BYTES) / FC_CELL_BYTES && h->base[0] == '/' &&
+         memchr(h->base, 0, sizeof h->base) && memchr(h->alias, 0, sizeof h->alias) &&
+         memchr(h->path, 0, sizeof h->path);
+}
+
+int fc_session_join(struct fc_session *s, const char *token, size_t len, const char *program) {
+  char path[PATH_MAX];
+  uint64_t dev;
+  memset(s, 0, sizeof *s);
+  int rc = parse_token(token, len, &dev, &s->file_ino, path, sizeof path);
+  if (rc < 0) return rc;
+  s->file_major = (uint32_t)(dev >> 32);
+  s->file_minor = (uint32_t)dev;
+
+  const int inherited = inherited_fd(s);
+  struct statx st;
+  int lock_fd = inherited;
+  int file_fd = fc_sys_openat(AT_FDCWD, path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+  if (file_fd >= 0) {
+    rc = stat_fd(file_fd, &st);
+    const bool ours = rc == 0 && same_file(s, &st) && (st.stx_mode & S_IFMT) == S_IFREG &&
+                      (st.stx_uid == fc_sys_geteuid() || inherited >= 0) && (st.stx_mode & 07777) == 0600 &&
+                      st.stx_size >= FC_FIRST_WINDOW_BYTES;
+    if (!ours) {
+      (void)fc_sys_close(file_fd);
+      file_fd = -1;
+    }
+  }
+  if (inherited < 0 && file_fd < 0) {
+    memset(s, 0, sizeof *s);
+    return -ESTALE;
+  }
+  rc = 0;
+  if (inherited < 0) {
+    /* The lock needs an open file of its own, since the journal's mapping stays when the lock is given up. */
+    lock_fd = fc_sys_openat(AT_FDCWD, path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+    rc = lock_fd < 0 ? lock_fd : stat_fd(lock_fd, &st);
+    if (rc == 0 && !same_file(s, &st)) rc = -ESTALE;
+    if (rc == 0) rc = fc_sys_lock(lock_fd, FC_F_OFD_SETLK, F_RDLCK, FC_BYTE_MEMBERS, NULL);
+  }
+  s->journal_locks = file_fd < 0;
+  if (rc == 0) rc = map_lock(s, lock_fd);
+  if (rc == 0) rc = map_journal(s, file_fd >= 0 ? file_fd : lock_fd);
+  if (lock_fd >= 0) (void)fc_sys_close(lock_fd);
+  if (file_fd >= 0) (void)fc_sys_close(file_fd);
+  /* Only now, locked and mapped, does the state count: a reaper sets it under the exclusive lock before it deletes. */
+  if (rc == 0 && !header_fits(s->header, s->file_ino)) rc = -ESTALE;
+  if (rc == 0 && __atomic_load_n(&s->header->words.state, __ATOMIC_ACQUIRE) != FC_STATE_LIVE) rc = -ESTALE;
+  if (rc < 0) {
+    forget(s);
+    return rc;
+  }
+  adopt_header(s);
+  const struct fc_record join = {.type = FC_REC_JOIN,
+                                 .pid = (uint32_t)fc_sys_getpid(),
+                                 .time_ns = fc_sys_getppid(),
+                                 .path = {NULL, 0, program, program ? strlen(program) : 0}};
+  (void)fc_journal_append(&s->journal, &join); /* without it the member counts as unseen, which is the safe reading */
+  return 0;
+}
+
+/* ---- handing over and leaving ---- */
+
+int fc_session_reopen(const struct fc_session *s) {
+  const int fd = fc_sys_openat(AT_FDCWD, s->header->path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+  if (fd < 0) return fd;
+  struct statx st;
+  int rc = stat_fd(fd, &st);
+  if (rc == 0 && !same_file(s, &st)) rc = -ESTALE;
+  if (rc < 0) {
+    (void)fc_sys_close(fd);
+    return rc;
+  }
+  return fd;
+}
+
+int fc_session_locked_fd(const struct fc_session *s) {
+  const int fd = fc_session_reopen(s);
+  if (fd < 0) return -1;
+  int high = -1;
+  if (fc_sys_lock(fd, FC_F_OFD_SETLK, F_RDLCK, FC_BYTE_MEMBERS, NULL) == 0) {
+    const int start = fd_start();
+    high = fc_sys_fcntl(fd, F_DUPFD, start); /* inheritable, and the lock belongs to the open file, not to the number */
+    if (high >= start + FD_HEADROOM) {
+      (void)fc_sys_close(high);
+      high = -1;
+    }
+  }
+  (void)fc_sys_close(fd);
+  return high < 0 ? -1 : high;
+}
+
+int fc_session_hand_over(struct fc_session *s, uint32_t pid, int64_t *record) {
+  const int fd = fc_session_locked_fd(s);
+  const struct fc_record exec = {.type = FC_REC_EXEC,
+                                 .flags = fd >= 0 ? FC_REC_HAS_FD : 0,
+                                 .pid = pid,
+                                 .extra = fd >= 0 ? (uint16_t)fd : 0,
+                                 .time_ns = fd >= 0 ? 0 : fc_session_start_time(pid)};
+  *record = fc_journal_append(&s->journal, &exec);
+  return fd;
+}
+
+void fc_session_exec_failed(struct fc_session *s, int fd, int64_t record) {
+  if (fd >= 0) (void)fc_sys_close(fd);
+  fc_journal_complete(&s->journal, record, FC_RESULT_FAILED, NULL);
+}
+
+void fc_session_spawned(struct fc_session *s, uint32_t child, int fd) {
+  const struct fc_record exec = {.type = FC_REC_EXEC,
+                                 .flags = FC_REC_SPAWNED | (fd >= 0 ? FC_REC_HAS_FD : 0),
+                                 .pid = child,
+                                 .extra = fd >= 0 ? (uint16_t)fd : 0,
+                                 .time_ns = fd >= 0 ? 0 : fc_session_start_time(child)};
+  (void)fc_journal_append(&s->journal, &exec); /* lost: the child is protected by its own lock once it has joined */
+}
+
+void fc_session_unlock(struct fc_session *s) {
+  if (s->journal_locks) {
+    /* The journal's mappings pin the locked file too. Other threads may be inside a hook, so the mappings are replaced
+     * in one step by private memory, where their records come to nothing. */
+    static const uint32_t bytes[FC_WINDOWS] = {1u << 20, 16u << 20, 256u << 20, FC_JOURNAL_BYTES_MAX};
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
+    const uint64_t file_bytes = FC_HEADER_BYTES + (uint64_t)s->journal.capacity * FC_CELL_BYTES;
+    for (int i = 0; i < FC_WINDOWS; i++)
+      if (s->journal.windows[i])
+        (void)fc_sys_mmap(s->journal.windows[i], file_bytes < bytes[i] ? (size_t)file_bytes : bytes[i],
+                          PROT_READ | PROT_WRITE, flags, -1, 0);
+    s->base_len = 0; /* length 0 = no base any more: the hooks pass such a session by */
+    s->alias_len = 0;
+    (void)fc_sys_mmap(s->journal.first, FC_FIRST_WINDOW_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
+  }
+  if (s->lock_page) (void)fc_sys_munmap(s->lock_page, LOCK_PAGE);
+  s->lock_page = NULL;
+}
+
+/* ---- looking at files of the state directory ---- */
+
+enum fc_verdict fc_session_open_file(int dirfd, const char *name, int *out_fd, struct fc_session_header *h) {
+  *out_fd = -1;
+  const int fd = fc_sys_openat(dirfd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+  if (fd == -ENOENT) return FC_VERDICT_ABSENT;
+  if (fd < 0) return FC_VERDICT_FOREIGN;
+  struct statx st;
+  enum fc_verdict verdict = FC_VERDICT_VALID;
+  if (stat_fd(fd, &st) < 0 || (st.stx_mode & S_IFMT) != S_IFREG || st.stx_uid != fc_sys_geteuid() ||
+      (st.stx_mode & 07777) != 0600 || st.stx_nlink > 1) {
+    verdict = FC_VERDICT_FOREIGN;
+  } else if (st.stx_nlink == 0) {
+    verdict = FC_VERDICT_ABSENT;
+  } else if (fc_sys_pread(fd, h, sizeof *h, 0) != (long)sizeof *h ||
+             memcmp(h->magic, FC_SESSION_MAGIC, sizeof h->magic) != 0) {
+    verdict = FC_VERDICT_CORRUPT;
+  } else if (h->version != FC_SESSION_VERSION) {
+    verdict = FC_VERDICT_FUTURE;
+  } else if (!header_fits(h, st.stx_ino) || h->uid != st.stx_uid || h->check != fc_session_check(h) ||
+             st.stx_size != FC_HEADER_BYTES + (uint64_t)h->capacity * FC_CELL_BYTES) {
+    verdict = FC_VERDICT_CORRUPT;
+  }
+  if (verdict != FC_VERDICT_VALID) {
+    (void)fc_sys_close(fd);
+    return verdict;
+  }
+  *out_fd = fd;
+  return FC_VERDICT_VALID;
+}

@@ -1,0 +1,140 @@
+/* session: one program run, its file, and the lock that says whether anybody of it is alive.
+ *
+ * Responsible for: the session file's header, making and publishing it, joining it, handing membership over an exec,
+ * and the probes of its lock. Must never: delete a tracked name, or trust a file of the state directory before owner,
+ * mode, link count, size, magic, version and checksum have been looked at.
+ *
+ * The lock. Every member holds a shared open-file-description lock on byte FC_BYTE_MEMBERS through a mapping: open,
+ * F_OFD_SETLK, map one page PROT_NONE, close. It lives until the process is gone for whatever reason; fork inherits it;
+ * closing every fd does not lose it. Whoever gets it exclusively knows that nobody of the session is alive, and must
+ * reap. pids and host names prove nothing. The file is made under a name that nobody looks at, locked, and only then
+ * published, so it is never seen unlocked while its session lives.
+ *
+ * After a crash at any point: an unpublished file is garbage without effect; a published one is an orphan whose header
+ * holds everything that its reaping needs (the policy is the dead session's own).
+ */
+#ifndef FC_SESSION_H
+#define FC_SESSION_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+#include "base.h"
+#include "config.h"
+#include "journal.h"
+
+#define FC_SESSION_MAGIC "fcsess\r\n"
+#define FC_SESSION_VERSION 1u
+#define FC_SESSION_PREFIX "session-"
+#define FC_ID_HEX 16
+
+#define FC_STATE_LIVE 0x4C495645u
+#define FC_STATE_REAPING 0x52454150u
+#define FC_STATE_CLOSED 0x434C4F53u /* ended in keep, report or damage: nobody reaps it */
+
+#define FC_DONE_REAPED 1u
+#define FC_DONE_DEFERRED 2u /* the rest is left to the guardian, the next start or a sweep */
+
+enum fc_byte { FC_BYTE_MEMBERS = 0, FC_BYTE_GUARDIAN = 1, FC_BYTE_SWEEPER = 2 };
+
+/* The first FC_HEADER_BYTES of the file. Written once before publication, but for `words`. */
+struct fc_session_header {
+  char magic[8];
+  uint32_t version;
+  uint32_t header_bytes;
+  uint32_t cell_bytes;
+  uint32_t capacity; /* cells */
+  uint64_t key;      /* of all checksums */
+  uint32_t uid;
+  uint32_t leader_pid;
+  uint8_t boot_id[16]; /* all zero = not known: never dead by boot */
+  int64_t created_s;   /* CLOCK_REALTIME */
+  struct fc_identity base_identity;
+  uint64_t file_ino; /* of this very file: a copy is not a session */
+  uint64_t fs_type;
+  uint64_t fs_id;
+  uint32_t with_handle;
+  uint32_t reserved;
+  char id[24];    /* FC_ID_HEX digits, NUL */
+  uint64_t check; /* keyed, over everything but itself and words */
+  uint8_t pad[96];
+  struct fc_head_words words; /* at 256 */
+  uint8_t pad2[4096 - 256 - 128];
+  char base[PATH_MAX];  /* canonical */
+  char alias[PATH_MAX]; /* as the user gave it, absolute; "" when it is the same */
+  char path[PATH_MAX];  /* of this file */
+  struct fc_policy policy;
+  uint8_t pad3[FC_HEADER_BYTES - 4 * 4096 - sizeof(struct fc_policy)];
+};
+_Static_assert(offsetof(struct fc_session_header, words) == 256, "header layout");
+_Static_assert(offsetof(struct fc_session_header, base) == 4096, "header layout");
+_Static_assert(sizeof(struct fc_session_header) == FC_HEADER_BYTES, "header layout");
+
+/* A process's membership. Static memory in the shim. */
+struct fc_session {
+  const struct fc_session_header *header; /* in the journal's first window; NULL = not a member */
+  struct fc_journal journal;
+  void *lock_page;    /* the mapping that holds the lock; NULL after leaving */
+  bool journal_locks; /* the journal is mapped from the locked fd too (setuid, chroot): leaving must unmap it */
+  uint64_t file_ino;
+  uint32_t file_major;
+  uint32_t file_minor;
+  size_t base_len;
+  size_t alias_len; /* 0 = no alias */
+};
+
+/* Makes, locks and publishes a session in the first state directory that passes the self-test, and becomes a member.
+ * leader_pid is recorded. Returns 0, or -1 with one line in message. */
+int fc_session_create(struct fc_session *session, const struct fc_config *config, const struct fc_base *base,
+                      char *const *envp, char *message, size_t message_size);
+
+/* The value for FILECLEANUP_SESSION that lets another process join: id, device and inode of the file, and its path with
+ * ':' '%' and ',' escaped. Returns its length, or 0 when it does not fit. */
+size_t fc_session_token(const struct fc_session *session, char *out, size_t size);
+
+/* Joins by token (the part of length len). Looks for an inherited locked fd first. On success JOIN is written with the
+ * program's name. Returns 0 or -errno: -ESTALE refused, being reaped, or not the file that was meant. */
+int fc_session_join(struct fc_session *session, const char *token, size_t len, const char *program);
+
+/* Called right before an exec: leaves an inheritable locked fd where the new image looks for it and writes EXEC.
+ * Returns the fd, or -1 when none could be had (then the record alone stands, with the start time). *record is for
+ * fc_session_exec_failed. For use in hooks and in vfork children. */
+int fc_session_hand_over(struct fc_session *session, uint32_t pid, int64_t *record);
+void fc_session_exec_failed(struct fc_session *session, int fd, int64_t record);
+
+/* The same in two steps for a child that is spawned: the inheritable locked fd before, the record after. */
+int fc_session_locked_fd(const struct fc_session *session);
+void fc_session_spawned(struct fc_session *session, uint32_t child, int fd);
+
+/* Gives up the membership lock of this process; the journal stays mapped so that later hooks keep recording. */
+void fc_session_unlock(struct fc_session *session);
+
+/* Opens the session file by its recorded path and makes sure it is the same file. Returns an fd (owned) or -errno. */
+int fc_session_reopen(const struct fc_session *session);
+
+/* What a file of the state directory is worth. */
+enum fc_verdict {
+  FC_VERDICT_VALID,
+  FC_VERDICT_ABSENT,  /* gone meanwhile */
+  FC_VERDICT_FOREIGN, /* not ours, not safe, or not readable: leave it alone */
+  FC_VERDICT_FUTURE,  /* of a later version */
+  FC_VERDICT_CORRUPT
+};
+
+/* Opens name in the directory dirfd and checks it from owner to checksum. On VALID *fd is open (O_RDWR | O_CLOEXEC,
+ * owned by the caller) and *header is filled. */
+enum fc_verdict fc_session_open_file(int dirfd, const char *name, int *fd, struct fc_session_header *header);
+
+/* F_OFD_GETLK: is byte held by anybody else than this open file? Returns F_UNLCK, F_RDLCK or F_WRLCK. */
+int fc_session_probe(int fd, enum fc_byte byte);
+
+/* This boot's id; false when it cannot be read. */
+bool fc_session_boot_id(uint8_t out[16]);
+
+/* The checksum that header->check must equal. */
+uint64_t fc_session_check(const struct fc_session_header *header);
+
+/* The start time of a process in clock ticks since boot (field 22 of /proc/PID/stat), or -1. */
+int64_t fc_session_start_time(uint32_t pid);
+
+#endif

@@ -1,0 +1,49 @@
+/* hook_directory: what changes the meaning of relative or absolute names. A stale working directory could only leak,
+ * since identity guards deletion; these keep it from doing even that. */
+#include <errno.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include "real.h"
+#include "target.h"
+
+/* After the call, whether it succeeded or not: between the kernel's change and this a hook in a handler may read the
+ * old one, once. */
+static int fc_changed(int result) {
+  if (fc_member.count) fc_target_cwd_changed();
+  return result;
+}
+
+FC_EXPORT int chdir(const char *path) { return fc_changed(FC_REAL(chdir)(path)); }
+FC_EXPORT int fchdir(int fd) { return fc_changed(FC_REAL(fchdir)(fd)); }
+
+FC_EXPORT int chroot(const char *path) {
+  const int result = FC_REAL(chroot)(path);
+  if (result == 0) fc_target_root_changed();
+  return result;
+}
+FC_EXPORT int setns(int fd, int type) {
+  const int result = FC_REAL(setns)(fd, type);
+  if (result == 0) fc_target_root_changed();
+  return result;
+}
+FC_EXPORT int unshare(int flags) {
+  fc_target_cwd_unknown();
+  return FC_REAL(unshare)(flags);
+}
+FC_EXPORT int daemon(int nochdir, int noclose) {
+  fc_target_cwd_unknown();
+  return FC_REAL(daemon)(nochdir, noclose);
+}
+FC_EXPORT FTS *fts_open(char *const *paths, int options, int (*compare)(const FTSENT **, const FTSENT **)) {
+  if (!(options & FTS_NOCHDIR)) fc_target_cwd_unknown();
+  return FC_REAL(fts_open)(paths, options, compare);
+}
+FC_EXPORT int nftw(const char *path, __nftw_func_t function, int fds, int flags) {
+  if (flags & FTW_CHDIR) fc_target_cwd_unknown();
+  return FC_REAL(nftw)(path, function, fds, flags);
+}
+FC_EXPORT int nftw64(const char *path, __nftw64_func_t function, int fds, int flags) {
+  if (flags & FTW_CHDIR) fc_target_cwd_unknown();
+  return FC_REAL(nftw64)(path, function, fds, flags);
+}

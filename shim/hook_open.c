@@ -1,0 +1,125 @@
+/* hook_open: the entry points that open and may create.
+ *
+ * Proof of creation (never stat first): the caller's call with O_EXCL added. Success means created. On any error the
+ * caller's exact call is made, so flags, errno and effects are its own; EEXIST says that the name was there before.
+ * With the caller's own O_EXCL success is proof, but never together with O_PATH, which drops the other flags. O_TMPFILE
+ * never gets O_EXCL: the file could not be linked any more. No buffer is held over the call: open is a cancellation
+ * point.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "real.h"
+#include "record.h"
+
+/* Which of libc's functions the host called, so that other preloads see the very same one. */
+enum entry { ENTRY_OPEN, ENTRY_OPEN64, ENTRY_OPENAT, ENTRY_OPENAT64, ENTRY_CREAT, ENTRY_CREAT64 };
+
+static int real_entry(enum entry entry, int dirfd, const char *path, int flags, mode_t mode) {
+  switch (entry) {
+  case ENTRY_OPEN:
+    return FC_REAL(open)(path, flags, mode);
+  case ENTRY_OPEN64:
+    return FC_REAL(open64)(path, flags, mode);
+  case ENTRY_OPENAT:
+    return FC_REAL(openat)(dirfd, path, flags, mode);
+  case ENTRY_OPENAT64:
+    return FC_REAL(openat64)(dirfd, path, flags, mode);
+  case ENTRY_CREAT:
+    return FC_REAL(creat)(path, mode);
+  default:
+    return FC_REAL(creat64)(path, mode);
+  }
+}
+
+/* The probe needs flags, which creat has none of. */
+static enum entry probing(enum entry entry) {
+  return entry == ENTRY_CREAT ? ENTRY_OPEN : entry == ENTRY_CREAT64 ? ENTRY_OPEN64 : entry;
+}
+
+static int fc_open(enum entry entry, int dirfd, const char *path, int flags, mode_t mode) {
+  const int special = O_CREAT | O_EXCL | O_PATH | O_DIRECTORY | (O_TMPFILE & ~O_DIRECTORY);
+  const int creating = flags & special;
+  if (fc_member.count == 0 || (!(flags & (O_CREAT | O_TRUNC)) && (flags & O_TMPFILE) != O_TMPFILE))
+    return real_entry(entry, dirfd, path, flags, mode);
+  if ((flags & O_TMPFILE) == O_TMPFILE) {
+    const int fd = real_entry(entry, dirfd, path, flags, mode);
+    if (fd >= 0 && !(flags & O_EXCL)) fc_record_nameless(fd);
+    return fd;
+  }
+  const bool truncates = (flags & O_TRUNC) && !(flags & O_PATH);
+  if (creating == O_CREAT && fc_record_inside(dirfd, path)) {
+    const int saved = errno;
+    const int fd = real_entry(probing(entry), dirfd, path, flags | O_EXCL, mode);
+    if (fd >= 0) {
+      fc_record_created(dirfd, path, fd, false);
+      return fd;
+    }
+    if (errno == EEXIST) fc_record_used(dirfd, path, truncates);
+    errno = saved;
+    return real_entry(entry, dirfd, path, flags, mode);
+  }
+  if (truncates && !(flags & O_EXCL)) fc_record_used(dirfd, path, true);
+  const int fd = real_entry(entry, dirfd, path, flags, mode);
+  if (fd >= 0 && creating == (O_CREAT | O_EXCL)) fc_record_created(dirfd, path, fd, false);
+  return fd;
+}
+
+static mode_t mode_of(int flags, va_list arguments) {
+  return (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE ? (mode_t)va_arg(arguments, int) : 0;
+}
+
+#define WITH_MODE(entry, dirfd, path, flags)                                                                           \
+  va_list arguments;                                                                                                   \
+  va_start(arguments, flags);                                                                                          \
+  const mode_t mode = mode_of(flags, arguments);                                                                       \
+  va_end(arguments);                                                                                                   \
+  return fc_open(entry, dirfd, path, flags, mode)
+
+FC_EXPORT int open(const char *path, int flags, ...) { WITH_MODE(ENTRY_OPEN, AT_FDCWD, path, flags); }
+FC_EXPORT int open64(const char *path, int flags, ...) { WITH_MODE(ENTRY_OPEN64, AT_FDCWD, path, flags); }
+FC_EXPORT int openat(int dirfd, const char *path, int flags, ...) { WITH_MODE(ENTRY_OPENAT, dirfd, path, flags); }
+FC_EXPORT int openat64(int dirfd, const char *path, int flags, ...) { WITH_MODE(ENTRY_OPENAT64, dirfd, path, flags); }
+FC_EXPORT int creat(const char *path, mode_t mode) {
+  return fc_open(ENTRY_CREAT, AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
+}
+FC_EXPORT int creat64(const char *path, mode_t mode) {
+  return fc_open(ENTRY_CREAT64, AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
+}
+
+/* The modes w and a create: the name is made first, by open with O_EXCL, and the caller's own call then finds it. A
+ * mode with x is its own proof. An unknown first letter is EINVAL and creates nothing. */
+static FILE *fc_fopen(FILE *(*real)(const char *, const char *), const char *path, const char *mode) {
+  if (fc_member.count == 0 || !mode || (mode[0] != 'w' && mode[0] != 'a') || !fc_record_inside(AT_FDCWD, path))
+    return real(path, mode);
+  const int saved = errno;
+  const char *const comma = strchr(mode, ','); /* ",ccs=" may hold any letter */
+  const char *const x = strchr(mode, 'x');
+  if (x && (!comma || x < comma)) {
+    FILE *const file = real(path, mode);
+    if (file) {
+      const int after = errno;
+      fc_record_created(AT_FDCWD, path, -1, false);
+      errno = after;
+    }
+    return file;
+  }
+  const int fd = FC_REAL(open)(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | FC_O_LARGEFILE, 0666);
+  if (fd >= 0) {
+    fc_record_created(AT_FDCWD, path, fd, false);
+    (void)fc_sys_close(fd);
+  } else if (errno == EEXIST) {
+    fc_record_used(AT_FDCWD, path, mode[0] == 'w');
+  }
+  errno = saved;
+  return real(path, mode);
+}
+
+FC_EXPORT FILE *fopen(const char *restrict path, const char *restrict mode) {
+  return fc_fopen(FC_REAL(fopen), path, mode);
+}
+FC_EXPORT FILE *fopen64(const char *restrict path, const char *restrict mode) {
+  return fc_fopen(FC_REAL(fopen64), path, mode);
+}

@@ -1,0 +1,120 @@
+/* hook_process: what ends a process or makes it another program.
+ *
+ * exec drops our mappings and with them the lock. Before it, an inheritable fd with the lock is left at a known number;
+ * the new image's constructor finds it, maps it, and closes it. A failed exec takes it back. The journal has EXEC
+ * without JOIN for images that never arrive (static, setuid): unseen members.
+ */
+#include <alloca.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "real.h"
+#include "member.h"
+
+struct handed {
+  int fd[FC_NEST_MAX];
+  int64_t record[FC_NEST_MAX];
+};
+
+static void hand_over(struct handed *handed) {
+  const uint32_t pid = (uint32_t)fc_sys_getpid(); /* in a vfork child the kernel's answer counts, not our word */
+  for (unsigned i = 0; i < fc_member.count; i++)
+    handed->fd[i] = fc_session_hand_over(&fc_member.sessions[i], pid, &handed->record[i]);
+}
+
+static int take_back(struct handed *handed, int result) {
+  for (unsigned i = 0; i < fc_member.count; i++)
+    fc_session_exec_failed(&fc_member.sessions[i], handed->fd[i], handed->record[i]);
+  return result;
+}
+
+#define BECOMING(call)                                                                                                 \
+  if (fc_member.count == 0) return call;                                                                               \
+  struct handed handed;                                                                                                \
+  hand_over(&handed);                                                                                                  \
+  return take_back(&handed, call)
+
+FC_EXPORT int execve(const char *path, char *const argv[], char *const envp[]) {
+  BECOMING(FC_REAL(execve)(path, argv, envp));
+}
+FC_EXPORT int execv(const char *path, char *const argv[]) { BECOMING(FC_REAL(execv)(path, argv)); }
+FC_EXPORT int execvp(const char *file, char *const argv[]) { BECOMING(FC_REAL(execvp)(file, argv)); }
+FC_EXPORT int execvpe(const char *file, char *const argv[], char *const envp[]) {
+  BECOMING(FC_REAL(execvpe)(file, argv, envp));
+}
+
+/* execl and its kin: as in libc, the arguments are collected on the stack, as many as the caller gave. */
+#define COLLECT(argv, first, arguments)                                                                                \
+  va_start(arguments, first);                                                                                          \
+  size_t count = 1;                                                                                                    \
+  while (va_arg(arguments, char *)) count++;                                                                           \
+  va_end(arguments);                                                                                                   \
+  char **const argv = alloca((count + 1) * sizeof *argv);                                                              \
+  va_start(arguments, first);                                                                                          \
+  __builtin_memcpy(&argv[0], &first, sizeof first);                                                                    \
+  for (size_t i = 1; i <= count; i++) argv[i] = va_arg(arguments, char *)
+
+FC_EXPORT int execl(const char *path, const char *argument, ...) {
+  va_list arguments;
+  COLLECT(argv, argument, arguments);
+  va_end(arguments);
+  return execv(path, argv);
+}
+FC_EXPORT int execlp(const char *file, const char *argument, ...) {
+  va_list arguments;
+  COLLECT(argv, argument, arguments);
+  va_end(arguments);
+  return execvp(file, argv);
+}
+FC_EXPORT int execle(const char *path, const char *argument, ...) {
+  va_list arguments;
+  COLLECT(argv, argument, arguments);
+  char *const *const envp = va_arg(arguments, char *const *);
+  va_end(arguments);
+  return execve(path, argv, envp);
+}
+
+typedef int (*spawn_function)(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
+                              char *const[], char *const[]);
+
+/* libc's own vfork child execs, so the fd must be there before; it is the parent's for that long only. */
+static int fc_spawn(spawn_function real, pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+                    const posix_spawnattr_t *attributes, char *const argv[], char *const envp[]) {
+  if (fc_member.count == 0) return real(pid, path, actions, attributes, argv, envp);
+  int fd[FC_NEST_MAX];
+  for (unsigned i = 0; i < fc_member.count; i++) fd[i] = fc_session_locked_fd(&fc_member.sessions[i]);
+  pid_t child = 0;
+  const int result = real(&child, path, actions, attributes, argv, envp);
+  for (unsigned i = 0; i < fc_member.count; i++) {
+    if (result == 0) fc_session_spawned(&fc_member.sessions[i], (uint32_t)child, fd[i]);
+    if (fd[i] >= 0) (void)fc_sys_close(fd[i]);
+  }
+  if (result == 0 && pid) *pid = child;
+  return result;
+}
+
+FC_EXPORT int posix_spawn(pid_t *restrict pid, const char *restrict path, const posix_spawn_file_actions_t *actions,
+                          const posix_spawnattr_t *restrict attributes, char *const argv[restrict],
+                          char *const envp[restrict]) {
+  return fc_spawn(FC_REAL(posix_spawn), pid, path, actions, attributes, argv, envp);
+}
+FC_EXPORT int posix_spawnp(pid_t *restrict pid, const char *restrict file, const posix_spawn_file_actions_t *actions,
+                           const posix_spawnattr_t *restrict attributes, char *const argv[restrict],
+                           char *const envp[restrict]) {
+  return fc_spawn(FC_REAL(posix_spawnp), pid, file, actions, attributes, argv, envp);
+}
+
+FC_EXPORT void _exit(int status) {
+  fc_member_record_end(status);
+  fc_member_leave();
+  FC_REAL(_exit)(status);
+  __builtin_unreachable();
+}
+FC_EXPORT void _Exit(int status) {
+  fc_member_record_end(status);
+  fc_member_leave();
+  FC_REAL(_Exit)(status);
+  __builtin_unreachable();
+}

@@ -1,0 +1,64 @@
+/* hook_rename: the entry points that rename.
+ *
+ * Onto something or onto a free name? RENAME_NOREPLACE is tried first: success proves that the target was free. On
+ * EEXIST what stands there is looked at, and the caller's own call follows. Where the flag is not known (EINVAL,
+ * ENOSYS) the target counts as taken. Same-inode renames do nothing; the registry sees that from the two identities.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "real.h"
+#include "record.h"
+
+#define FLAG_NOREPLACE 1u
+#define FLAG_EXCHANGE 2u
+
+enum entry { ENTRY_RENAME, ENTRY_RENAMEAT, ENTRY_RENAMEAT2 };
+
+static int real_entry(enum entry entry, int od, const char *op, int nd, const char *np, unsigned flags) {
+  switch (entry) {
+  case ENTRY_RENAME:
+    return FC_REAL(rename)(op, np);
+  case ENTRY_RENAMEAT:
+    return FC_REAL(renameat)(od, op, nd, np);
+  default:
+    return FC_REAL(renameat2)(od, op, nd, np, flags);
+  }
+}
+
+static int fc_rename(enum entry entry, int od, const char *op, int nd, const char *np, unsigned flags) {
+  if (fc_member.count == 0) return real_entry(entry, od, op, nd, np, flags);
+  struct fc_pending pending;
+  struct fc_object target;
+  const struct fc_object *seen = NULL;
+  enum fc_result onto = FC_RESULT_DONE;
+  fc_record_renaming(&pending, od, op, nd, np, (flags & FLAG_EXCHANGE) != 0);
+  if (pending.onto && (flags & FLAG_EXCHANGE)) {
+    fc_record_target(nd, np, &target);
+    seen = &target;
+  } else if (pending.onto && !(flags & FLAG_NOREPLACE)) {
+    const int saved = errno;
+    if (FC_REAL(renameat2)(od, op, nd, np, flags | FLAG_NOREPLACE) == 0) {
+      fc_record_renamed(&pending, FC_RESULT_DONE, NULL, od, op, nd, np);
+      return 0;
+    }
+    errno = saved;
+    fc_record_target(nd, np, &target);
+    seen = &target;
+    onto = FC_RESULT_ONTO;
+  }
+  const int result = real_entry(entry, od, op, nd, np, flags);
+  fc_record_renamed(&pending, result == 0 ? onto : FC_RESULT_FAILED, seen, od, op, nd, np);
+  return result;
+}
+
+FC_EXPORT int rename(const char *old_path, const char *new_path) {
+  return fc_rename(ENTRY_RENAME, AT_FDCWD, old_path, AT_FDCWD, new_path, 0);
+}
+FC_EXPORT int renameat(int od, const char *old_path, int nd, const char *new_path) {
+  return fc_rename(ENTRY_RENAMEAT, od, old_path, nd, new_path, 0);
+}
+FC_EXPORT int renameat2(int od, const char *old_path, int nd, const char *new_path, unsigned flags) {
+  return fc_rename(ENTRY_RENAMEAT2, od, old_path, nd, new_path, flags);
+}

@@ -1,0 +1,115 @@
+#include "member.h"
+
+#include <string.h>
+
+#include "departure.h"
+
+#define STACK_BYTES (64u * 1024u)
+#define PAGE_BYTES 4096u
+#define MADV_WIPEONFORK_ 18
+#define ALL_SIGNALS UINT64_MAX
+
+struct fc_member fc_member;
+static struct fc_wiped *wiped;
+
+bool fc_member_prepare(void) {
+  void *page = fc_sys_mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (fc_sys_is_error(page)) return false;
+  if (fc_sys_madvise(page, PAGE_BYTES, MADV_WIPEONFORK_) < 0) {
+    (void)fc_sys_munmap(page, PAGE_BYTES);
+    return false;
+  }
+  wiped = page;
+  return true;
+}
+
+struct fc_wiped *fc_member_wiped(void) {
+  return wiped;
+}
+
+uint32_t fc_member_pid(void) {
+  uint32_t pid = __atomic_load_n(&wiped->pid, __ATOMIC_RELAXED);
+  if (pid == 0) {
+    pid = (uint32_t)fc_sys_getpid();
+    __atomic_store_n(&wiped->pid, pid, __ATOMIC_RELAXED);
+  }
+  return pid;
+}
+
+bool fc_member_is_vfork_child(void) {
+  const uint32_t owner = __atomic_load_n(&wiped->pid, __ATOMIC_RELAXED);
+  return owner != 0 && owner != (uint32_t)fc_sys_getpid();
+}
+
+void fc_member_record_end(int status) {
+  if (fc_member.count == 0 || fc_member_is_vfork_child()) return;
+  for (unsigned i = 0; i < fc_member.count; i++) {
+    struct fc_session *s = &fc_member.sessions[i];
+    if (!s->lock_page || s->header->leader_pid != fc_member_pid()) continue;
+    const struct fc_record end = {
+        .type = FC_REC_END, .pid = fc_member_pid(), .extra = (uint16_t)(status & 0xff), .time_ns = fc_journal_now()};
+    (void)fc_journal_append(&s->journal, &end); /* no record reads as failure, and failure keeps */
+  }
+}
+
+static void depart(void *argument) {
+  (void)argument;
+  for (unsigned i = 0; i < fc_member.count; i++) fc_departure(&fc_member.sessions[i]);
+}
+
+/* Calls function(argument) with the stack pointer at top. _exit may be called in a handler on an 8 KiB alternate stack,
+ * where a reaper does not fit. */
+#if defined(__x86_64__)
+static void call_on(void *top, void (*function)(void *), void *argument) {
+  __asm__ volatile("movq %%rsp, %%rbx\n\t"
+                   "movq %0, %%rsp\n\t"
+                   "call *%1\n\t"
+                   "movq %%rbx, %%rsp"
+                   : "+r"(top), "+r"(function), "+D"(argument)
+                   :
+                   : "rbx", "rax", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "memory", "cc", "xmm0", "xmm1",
+                     "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13",
+                     "xmm14", "xmm15");
+}
+#elif defined(__i386__)
+static void call_on(void *top, void (*function)(void *), void *argument) {
+  __asm__ volatile("movl %%esp, %%edi\n\t"
+                   "movl %0, %%esp\n\t"
+                   "subl $12, %%esp\n\t"
+                   "pushl %2\n\t"
+                   "call *%1\n\t"
+                   "movl %%edi, %%esp"
+                   : "+a"(top), "+d"(function), "+c"(argument)
+                   :
+                   : "edi", "memory", "cc");
+}
+#elif defined(__aarch64__)
+static void call_on(void *top, void (*function)(void *), void *argument) {
+  register void *x0 __asm__("x0") = argument;
+  register void *x9 __asm__("x9") = top;
+  register void (*x10)(void *) __asm__("x10") = function;
+  __asm__ volatile("mov x19, sp\n\t"
+                   "mov sp, %1\n\t"
+                   "blr %2\n\t"
+                   "mov sp, x19"
+                   : "+r"(x0), "+r"(x9), "+r"(x10)
+                   :
+                   : "x19", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x11", "x12", "x13", "x14", "x15", "x16",
+                     "x17", "x30", "memory", "cc");
+}
+#endif
+
+void fc_member_leave(void) {
+  if (fc_member.count == 0 || fc_member_is_vfork_child()) return;
+  if (__atomic_exchange_n(&wiped->left, 1, __ATOMIC_ACQ_REL) != 0) return;
+  uint64_t before;
+  const uint64_t all = ALL_SIGNALS;
+  const bool masked = fc_sys_sigmask(SIG_SETMASK, &all, &before) == 0;
+  char *stack = fc_sys_mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  /* Without memory for a stack nobody reaps here; the lock goes with the process. */
+  if (!fc_sys_is_error(stack)) {
+    call_on(stack + STACK_BYTES, depart, NULL);
+    (void)fc_sys_munmap(stack, STACK_BYTES);
+  }
+  if (masked) (void)fc_sys_sigmask(SIG_SETMASK, &before, NULL);
+}

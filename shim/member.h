@@ -1,0 +1,48 @@
+/* member: this process as a member of sessions.
+ *
+ * Responsible for: the sessions that are joined, innermost first; whose process we are in (fork child, vfork child);
+ * and leaving. Must never: allocate from the heap, or act in a vfork child for its parent.
+ */
+#ifndef FC_MEMBER_H
+#define FC_MEMBER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "session.h"
+
+#define FC_NEST_MAX 4 /* sessions inside sessions */
+
+struct fc_member {
+  struct fc_session sessions[FC_NEST_MAX];
+  unsigned count; /* 0 = inert: every hook is a pass-through */
+};
+
+extern struct fc_member fc_member;
+
+/* Words that are zero again in a fork child, but not in a vfork child, which shares our memory (MADV_WIPEONFORK). */
+struct fc_wiped {
+  uint32_t pid;     /* of the process that owns this memory; 0 = not asked yet */
+  uint32_t left;    /* it has left its sessions */
+  uint32_t outside; /* bit i: OUTSIDE has been written to session i */
+};
+
+/* Sets the wiped page up. False when the kernel does not offer it (before 4.14): then the shim stays inert. */
+bool fc_member_prepare(void);
+
+/* This process's id without a system call in nearly every case; in a vfork child the parent's, whose memory it uses. */
+uint32_t fc_member_pid(void);
+
+/* True in a child that shares its parent's memory (vfork, posix_spawn). One system call. */
+bool fc_member_is_vfork_child(void);
+
+/* The leader says how it ends: keep-on-failure deletes only on a record that says 0. No-op in any other process. */
+void fc_member_record_end(int status);
+
+/* Leaves every session, once per process: the lock is given up, and the last one out reaps. All signals are blocked
+ * meanwhile, on a stack of its own. */
+void fc_member_leave(void);
+
+struct fc_wiped *fc_member_wiped(void);
+
+#endif

@@ -1,0 +1,31 @@
+/* real: libc's own functions behind our hooks, bound once with RTLD_NEXT so that other preloads stack.
+ *
+ * Responsible for: one pointer real_NAME for each FC_HOOK of lib/hooks.def. Must never: be called by anything but
+ * hooks. Every intercepted function has three names: the exported NAME (no policy), fc_NAME or the shared fc_ function
+ * that says what we do about it, and real_NAME.
+ */
+#ifndef FC_REAL_H
+#define FC_REAL_H
+
+#include <fts.h>
+#include <ftw.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#define FC_HOOKS_BOUND_ONLY 1
+#define FC_HOOK(name, returns, arguments, what) extern returns(*real_##name) arguments;
+#include "hooks.def"
+#undef FC_HOOK
+
+/* Binds everything, once. Called by the constructor, and by a hook that runs before it (another library's constructor).
+ * Afterwards no hook ever enters the dynamic linker, so a hook in a signal handler takes no loader lock. */
+void fc_real_bind(void);
+
+/* The pointer, bound by now. */
+#define FC_REAL(name) (__builtin_expect(real_##name == NULL, 0) ? fc_real_bind() : (void)0, real_##name)
+
+/* An exported hook. The shim is compiled with hidden visibility; only these are seen by the host. */
+#define FC_EXPORT __attribute__((visibility("default")))
+
+#endif

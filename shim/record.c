@@ -1,0 +1,297 @@
+#include "record.h"
+
+#include <string.h>
+
+#define HINTS 256 /* two kilobytes: the names that a program makes and removes at once are few */
+
+/* Hashes of names that this process created (known) or has reported as used. A hit saves the questions about the
+ * object; the registry then goes by the name. A stale hit can only say "ours" of a name whose tracking the journal
+ * decides anyway; a miss costs two statx. Copied by fork, which is right. */
+static uint64_t known[HINTS];
+static uint64_t reported[HINTS];
+
+static uint64_t hash_of(unsigned session, const struct fc_name *relative) {
+  const uint64_t h = fc_path_hash(relative) + session;
+  return h ? h : 1;
+}
+
+static bool hint_has(const uint64_t *table, uint64_t hash) {
+  return __atomic_load_n(&table[hash % HINTS], __ATOMIC_RELAXED) == hash;
+}
+
+static void hint_put(uint64_t *table, uint64_t hash) { __atomic_store_n(&table[hash % HINTS], hash, __ATOMIC_RELAXED); }
+
+static void hint_drop(uint64_t *table, uint64_t hash) {
+  if (hint_has(table, hash)) __atomic_store_n(&table[hash % HINTS], 0, __ATOMIC_RELAXED);
+}
+
+static void hints_clear(void) {
+  for (unsigned i = 0; i < HINTS; i++) {
+    __atomic_store_n(&known[i], 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&reported[i], 0, __ATOMIC_RELAXED);
+  }
+}
+
+static bool any_with_handle(void) {
+  for (unsigned i = 0; i < fc_member.count; i++)
+    if (fc_member.sessions[i].journal.with_handle) return true;
+  return false;
+}
+
+/* A name that cannot be made out may have been the user's: the sessions can prove nothing any more. */
+static void count_lost(const struct fc_target *target) {
+  if (!target->lost) return;
+  for (unsigned i = 0; i < fc_member.count; i++)
+    __atomic_fetch_add(&fc_member.sessions[i].journal.words->lost_destructive, 1, __ATOMIC_RELAXED);
+}
+
+bool fc_record_inside(int dirfd, const char *path) {
+  struct fc_target target;
+  const bool inside = fc_target_open(&target, dirfd, path);
+  fc_target_close(&target);
+  return inside;
+}
+
+void fc_record_created(int dirfd, const char *path, int fd, bool is_dir) {
+  struct fc_target target;
+  if (!fc_target_open(&target, dirfd, path)) return;
+  const int i = fc_target_innermost(&target);
+  struct fc_journal *journal = &fc_member.sessions[i].journal;
+  struct fc_identity identity;
+  struct statx st;
+  const int rc = fd >= 0 ? fc_identity_take(fd, "", journal->with_handle != 0, &identity, &st)
+                         : fc_identity_take(dirfd, path, journal->with_handle != 0, &identity, &st);
+  /* Looked up by name it may be another object by now, whose kind at least must fit. */
+  if (rc == 0 && ((st.stx_mode & S_IFMT) == S_IFDIR) == is_dir) {
+    const struct fc_record record = {.type = FC_REC_CREATE,
+                                     .flags = is_dir ? FC_REC_DIR : 0,
+                                     .pid = fc_member_pid(),
+                                     .time_ns = fc_journal_now(),
+                                     .identity = &identity,
+                                     .path = target.relative[i]};
+    if (fc_journal_append(journal, &record) >= 0) hint_put(known, hash_of((unsigned)i, &target.relative[i]));
+  }
+  fc_target_close(&target);
+}
+
+void fc_record_nameless(int fd) {
+  for (unsigned i = 0; i < fc_member.count; i++) {
+    struct fc_session *s = &fc_member.sessions[i];
+    struct fc_identity identity;
+    struct statx st;
+    if (fc_identity_take(fd, "", s->journal.with_handle != 0, &identity, &st) < 0) return;
+    if (identity.dev_major != s->header->base_identity.dev_major ||
+        identity.dev_minor != s->header->base_identity.dev_minor)
+      continue; /* it can never be linked beneath that base */
+    const struct fc_record record = {
+        .type = FC_REC_INODE, .pid = fc_member_pid(), .time_ns = fc_journal_now(), .identity = &identity};
+    (void)fc_journal_append(&s->journal, &record); /* lost: a later link of it leaks */
+  }
+}
+
+void fc_record_linked(int old_dirfd, const char *old_path, int new_dirfd, const char *new_path) {
+  struct fc_target new_target;
+  if (!fc_target_open(&new_target, new_dirfd, new_path)) return;
+  const int i = fc_target_innermost(&new_target);
+  struct fc_journal *journal = &fc_member.sessions[i].journal;
+  struct fc_identity identity;
+  struct statx st;
+  if (fc_identity_take(new_dirfd, new_path, journal->with_handle != 0, &identity, &st) == 0) {
+    struct fc_target old_target;
+    struct fc_record record = {.type = FC_REC_LINK,
+                               .pid = fc_member_pid(),
+                               .time_ns = fc_journal_now(),
+                               .identity = &identity,
+                               .path = new_target.relative[i]};
+    if (fc_target_open(&old_target, old_dirfd, old_path) && (old_target.inside & (1u << i)))
+      record.path2 = old_target.relative[i];
+    (void)fc_journal_append(journal, &record); /* lost: the link leaks */
+    fc_target_close(&old_target);
+  }
+  fc_target_close(&new_target);
+}
+
+void fc_record_used(int dirfd, const char *path, bool truncates) {
+  struct fc_target target;
+  if (!fc_target_open(&target, dirfd, path)) {
+    if (truncates) count_lost(&target);
+    return;
+  }
+  struct fc_object object;
+  bool asked = false;
+  for (unsigned i = 0; i < fc_member.count; i++) {
+    if (!(target.inside & (1u << i))) continue;
+    const uint64_t hash = hash_of(i, &target.relative[i]);
+    if (hint_has(known, hash)) continue; /* our own: neither the user's data nor a neighbour's name */
+    if (!truncates && hint_has(reported, hash)) continue;
+    struct fc_record record = {
+        .type = FC_REC_USED, .pid = fc_member_pid(), .time_ns = fc_journal_now(), .path = target.relative[i]};
+    if (truncates) {
+      if (!asked && fc_target_object(dirfd, path, true, any_with_handle(), &object) == -ENOENT) break;
+      asked = true;
+      record.flags = FC_REC_TRUNCATES | FC_REC_INFO;
+      record.info = &object;
+    }
+    if (fc_journal_append(&fc_member.sessions[i].journal, &record) >= 0) hint_put(reported, hash);
+  }
+  fc_target_close(&target);
+}
+
+static void begin(struct fc_pending *pending) {
+  for (unsigned i = 0; i < FC_NEST_MAX; i++) pending->index[i] = -1;
+  pending->any = false;
+  pending->onto = false;
+}
+
+void fc_record_removing(struct fc_pending *pending, int dirfd, const char *path) {
+  struct fc_target target;
+  begin(pending);
+  if (!fc_target_open(&target, dirfd, path)) {
+    count_lost(&target);
+    return;
+  }
+  pending->any = true;
+  struct fc_object object;
+  int asked = 1;
+  for (unsigned i = 0; i < fc_member.count; i++) {
+    if (!(target.inside & (1u << i))) continue;
+    const uint64_t hash = hash_of(i, &target.relative[i]);
+    struct fc_record record = {.type = FC_REC_UNLINK,
+                               .flags = FC_REC_KNOWN,
+                               .pid = fc_member_pid(),
+                               .time_ns = fc_journal_now(),
+                               .path = target.relative[i]};
+    if (!hint_has(known, hash)) {
+      if (asked > 0) asked = fc_target_object(dirfd, path, false, any_with_handle(), &object);
+      if (asked == -ENOENT || asked == -ENOTDIR) break; /* the call will fail; if not, the name was new to everybody */
+      record.flags = FC_REC_INFO;
+      record.info = &object;
+    }
+    pending->index[i] = fc_journal_append(&fc_member.sessions[i].journal, &record);
+    hint_drop(known, hash);
+    hint_drop(reported, hash);
+  }
+  fc_target_close(&target);
+}
+
+/* N6, once for each process. */
+static void note_outside(void) {
+  struct fc_wiped *wiped = fc_member_wiped();
+  for (unsigned i = 0; i < fc_member.count; i++) {
+    if (__atomic_load_n(&wiped->outside, __ATOMIC_RELAXED) & (1u << i)) continue;
+    const struct fc_record record = {.type = FC_REC_OUTSIDE, .pid = fc_member_pid(), .time_ns = fc_journal_now()};
+    (void)fc_journal_append(&fc_member.sessions[i].journal, &record);
+    __atomic_fetch_or(&wiped->outside, 1u << i, __ATOMIC_RELAXED);
+  }
+}
+
+static void complete(struct fc_pending *pending, enum fc_result result, const struct fc_object *target) {
+  for (unsigned i = 0; i < fc_member.count; i++)
+    fc_journal_complete(&fc_member.sessions[i].journal, pending->index[i], result, target);
+}
+
+void fc_record_removed(struct fc_pending *pending, bool succeeded) {
+  complete(pending, succeeded ? FC_RESULT_DONE : FC_RESULT_FAILED, NULL);
+  if (succeeded && !pending->any) note_outside();
+}
+
+void fc_record_renaming(struct fc_pending *pending, int old_dirfd, const char *old_path, int new_dirfd,
+                        const char *new_path, bool exchange) {
+  struct fc_target from;
+  struct fc_target to;
+  begin(pending);
+  const bool from_inside = fc_target_open(&from, old_dirfd, old_path);
+  const bool to_inside = fc_target_open(&to, new_dirfd, new_path);
+  if (from_inside || to_inside) {
+    pending->any = true;
+    pending->onto = to_inside;
+    struct fc_object object;
+    int asked = 1;
+    for (unsigned i = 0; i < fc_member.count; i++) {
+      const bool out = from.inside & (1u << i);
+      const bool in = to.inside & (1u << i);
+      if (!out && !in) continue;
+      const uint64_t from_hash = out ? hash_of(i, &from.relative[i]) : 0;
+      struct fc_record record = {.type = FC_REC_RENAME,
+                                 .flags = 0,
+                                 .pid = fc_member_pid(),
+                                 .time_ns = fc_journal_now(),
+                                 .path = out ? from.relative[i] : to.relative[i]};
+      if (out && in) {
+        record.type = exchange ? FC_REC_EXCHANGE : FC_REC_RENAME;
+        record.path2 = to.relative[i];
+        record.flags = FC_REC_TARGET;
+      } else if (out) {
+        record.type = FC_REC_RENAME_OUT;
+      } else {
+        record.type = FC_REC_RENAME_IN;
+        record.flags = FC_REC_TARGET;
+      }
+      const bool source_known = out && !exchange && hint_has(known, from_hash);
+      if (source_known) {
+        record.flags |= FC_REC_KNOWN;
+      } else if (out) {
+        if (asked > 0) asked = fc_target_object(old_dirfd, old_path, false, any_with_handle(), &object);
+        if (asked == -ENOENT || asked == -ENOTDIR) break; /* nothing to rename */
+        record.flags |= FC_REC_INFO;
+        record.info = &object;
+      }
+      pending->index[i] = fc_journal_append(&fc_member.sessions[i].journal, &record);
+    }
+  } else {
+    count_lost(&from);
+    count_lost(&to);
+  }
+  fc_target_close(&to);
+  fc_target_close(&from);
+}
+
+void fc_record_target(int new_dirfd, const char *new_path, struct fc_object *out) {
+  /* A name that we made ourselves needs no parent: it cannot be reserved by its inode. */
+  struct fc_target target;
+  bool ours = false;
+  if (fc_target_open(&target, new_dirfd, new_path)) {
+    const int i = fc_target_innermost(&target);
+    ours = hint_has(known, hash_of((unsigned)i, &target.relative[i]));
+  }
+  fc_target_close(&target);
+  if (!ours) {
+    (void)fc_target_object(new_dirfd, new_path, false, any_with_handle(), out); /* unknown = all zero = the user's */
+    return;
+  }
+  struct statx st;
+  memset(out, 0, sizeof *out);
+  if (fc_identity_take(new_dirfd, new_path, any_with_handle(), &out->identity, &st) < 0) {
+    memset(out, 0, sizeof *out);
+    return;
+  }
+  out->mode = st.stx_mode;
+  out->has_data = (st.stx_mode & S_IFMT) == S_IFREG && st.stx_size > 0;
+}
+
+void fc_record_renamed(struct fc_pending *pending, enum fc_result result, const struct fc_object *target, int old_dirfd,
+                       const char *old_path, int new_dirfd, const char *new_path) {
+  complete(pending, result, target);
+  if (result == FC_RESULT_FAILED || !pending->any) return;
+  struct fc_target from;
+  struct fc_target to;
+  const bool from_inside = fc_target_open(&from, old_dirfd, old_path);
+  const bool to_inside = fc_target_open(&to, new_dirfd, new_path);
+  bool plain = true; /* a directory takes hinted names along; those are forgotten */
+  for (unsigned i = 0; i < fc_member.count; i++) {
+    const bool out = from_inside && (from.inside & (1u << i));
+    const bool in = to_inside && (to.inside & (1u << i));
+    const uint64_t from_hash = out ? hash_of(i, &from.relative[i]) : 0;
+    const uint64_t to_hash = in ? hash_of(i, &to.relative[i]) : 0;
+    const bool was_known = out && hint_has(known, from_hash);
+    plain &= was_known || !out;
+    if (out) hint_drop(known, from_hash);
+    if (in) {
+      hint_drop(known, to_hash);
+      if (was_known && result == FC_RESULT_DONE) hint_put(known, to_hash);
+    }
+  }
+  fc_target_close(&to);
+  fc_target_close(&from);
+  if (!plain) hints_clear();
+}

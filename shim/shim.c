@@ -1,0 +1,164 @@
+/* shim: the constructor and the destructor.
+ *
+ * The constructor joins the sessions that FILECLEANUP_SESSION names; when the base of the environment is not among
+ * them, it starts a session of its own, of which this process is the leader. It writes to fd 2 only here, one line,
+ * when a value or a base is refused; then the shim stays inert: the program runs, and nothing is ever deleted.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base.h"
+#include "config.h"
+#include "member.h"
+#include "message.h"
+#include "orphan.h"
+#include "real.h"
+#include "state.h"
+
+#define TOKEN_BYTES 8192
+#define VARIABLE "FILECLEANUP_SESSION="
+
+extern char *program_invocation_short_name;
+extern char **environ;
+
+/* Joins every session of the list, innermost first. */
+static void join_all(const char *list) {
+  const char *program = program_invocation_short_name;
+  for (const char *p = list; *p && fc_member.count < FC_NEST_MAX;) {
+    const char *end = strchr(p, ',');
+    const size_t len = end ? (size_t)(end - p) : strlen(p);
+    if (len > 0 && fc_session_join(&fc_member.sessions[fc_member.count], p, len, program) == 0) fc_member.count++;
+    p += len + (end ? 1 : 0);
+  }
+}
+
+static bool base_is_joined(const char *base) {
+  for (unsigned i = 0; i < fc_member.count; i++) {
+    const struct fc_session_header *h = fc_member.sessions[i].header;
+    if (strcmp(h->base, base) == 0 || strcmp(h->alias, base) == 0) return true;
+  }
+  return false;
+}
+
+/* Puts FILECLEANUP_SESSION into environ: the new token first, then what was there. setenv may be the host's own, so the
+ * array is copied to memory of ours; libc hands the current environ to main. */
+static void announce(const struct fc_session *session, const char *before) {
+  size_t count = 0;
+  for (char **e = environ; e && *e; e++) count++;
+  const size_t text = sizeof VARIABLE + TOKEN_BYTES + (before ? strlen(before) + 1 : 0);
+  const size_t bytes = (count + 2) * sizeof(char *) + text;
+  char *memory = fc_sys_mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (fc_sys_is_error(memory)) return; /* children start sessions of their own: leaks at worst */
+  char **const array = (char **)(void *)memory;
+  char *const entry = memory + (count + 2) * sizeof(char *);
+  memcpy(entry, VARIABLE, sizeof VARIABLE - 1);
+  const size_t len = fc_session_token(session, entry + sizeof VARIABLE - 1, TOKEN_BYTES);
+  if (len == 0) return;
+  if (before && before[0]) {
+    char *at = entry + sizeof VARIABLE - 1 + len;
+    *at++ = ',';
+    memcpy(at, before, strlen(before) + 1);
+  }
+  size_t n = 0;
+  for (char **e = environ; e && *e; e++)
+    if (strncmp(*e, VARIABLE, sizeof VARIABLE - 1) != 0) array[n++] = *e;
+  array[n++] = entry;
+  array[n] = NULL;
+  environ = array;
+}
+
+static void say(const char *line) {
+  (void)fc_sys_write(STDERR_FILENO, line, strlen(line));
+  (void)fc_sys_write(STDERR_FILENO, "\n", 1);
+}
+
+static void warn(void *context, const char *line) {
+  (void)context;
+  say(line);
+}
+
+static void on_exit_status(int status, void *context) {
+  (void)context;
+  fc_member_record_end(status);
+}
+
+/* This process is a leader: it makes the session, and first removes what orphans of this base left. */
+static void lead(const struct fc_config *config) {
+  static struct fc_base base; /* too large for a stack that may be small */
+  char message[FC_MESSAGE_MAX];
+  if (fc_base_open(&base, config, environ, NULL, message, sizeof message) != 0) {
+    say(message);
+    return;
+  }
+  struct fc_session *session = &fc_member.sessions[0];
+  if (fc_member.count == FC_NEST_MAX) fc_member.count--; /* deeper than we follow: the outermost is dropped */
+  memmove(session + 1, session, fc_member.count * sizeof *session);
+  if (fc_session_create(session, config, &base, environ, message, sizeof message) == 0) {
+    fc_member.count++;
+    announce(session, config->session);
+    char dir[PATH_MAX];
+    const char *slash = strrchr(session->header->path, '/');
+    const size_t len = (size_t)(slash - session->header->path);
+    memcpy(dir, session->header->path, len);
+    dir[len] = '\0';
+    const int dirfd = fc_sys_openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    if (dirfd >= 0) {
+      const int64_t budget = config->policy.exit_budget_ns;
+      const int64_t deadline = budget == FC_INFINITY_NS ? budget : fc_journal_now() + budget;
+      (void)fc_orphan_scan(dirfd, dir, config->policy.on_startup != 0, deadline, warn, NULL);
+      (void)fc_sys_close(dirfd);
+    }
+  } else {
+    memmove(session, session + 1, fc_member.count * sizeof *session);
+    memset(session + fc_member.count, 0, sizeof *session);
+    fc_base_remove(base.real, base.created, INT64_MIN);
+    say(message);
+  }
+  (void)fc_sys_close(base.fd);
+}
+
+static const char *variable(const char *name) {
+  const size_t len = strlen(name);
+  for (char **e = environ; e && *e; e++)
+    if (strncmp(*e, name, len) == 0 && (*e)[len] == '=') return *e + len + 1;
+  return NULL;
+}
+
+__attribute__((constructor)) static void start(void) {
+  const int saved = errno;
+  fc_real_bind();
+  const char *base = variable("FILECLEANUP_BASE_DIR");
+  const char *session = variable("FILECLEANUP_SESSION");
+  const char *disabled = variable("FILECLEANUP_DISABLE");
+  const bool off = disabled && disabled[0] && strcmp(disabled, "0") != 0;
+  if (!off && ((base && base[0]) || (session && session[0])) && fc_member_prepare()) {
+    (void)fc_member_pid();
+    if (session) join_all(session);
+    /* A relative base was the leader's, in the leader's directory. */
+    const bool leaders = fc_member.count > 0 && base && base[0] != '/';
+    if (base && base[0] && !leaders && !base_is_joined(base)) {
+      static struct fc_config config;
+      char message[FC_MESSAGE_MAX];
+      if (fc_config_parse(&config, environ, message, sizeof message) != 0)
+        say(message);
+      else if (config.has_base && !config.disabled && !base_is_joined(config.base))
+        lead(&config);
+    }
+    for (unsigned i = 0; i < fc_member.count; i++) {
+      const struct fc_session_header *h = fc_member.sessions[i].header;
+      if (h->policy.on_exit == FC_ON_EXIT_KEEP_ON_FAILURE && h->leader_pid == fc_member_pid()) {
+        (void)on_exit(on_exit_status, NULL);
+        break;
+      }
+    }
+  }
+  errno = saved;
+}
+
+__attribute__((destructor)) static void finish(void) {
+  const int saved = errno;
+  fc_member_leave();
+  errno = saved;
+}

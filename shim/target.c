@@ -1,0 +1,190 @@
+#include "target.h"
+
+#include <string.h>
+
+#define SLOTS 32 /* threads (and handlers on top of them) that are inside a hook with a relative name at one moment */
+
+static char slots[SLOTS][PATH_MAX];
+static uint32_t slot_busy[SLOTS];
+
+/* The working directory, guarded by a sequence number: odd = being written. Readers copy and look again. */
+static struct {
+  uint32_t sequence;
+  uint32_t epoch; /* the epoch it was read in */
+  uint32_t len;   /* 0 = empty */
+  char path[PATH_MAX];
+} cwd;
+static uint32_t epoch = 1;
+static uint32_t unknown; /* the cache is never used again */
+static uint32_t other_root;
+
+static int slot_take(void) {
+  for (int i = 0; i < SLOTS; i++) {
+    uint32_t idle = 0;
+    if (__atomic_load_n(&slot_busy[i], __ATOMIC_RELAXED) == 0 &&
+        __atomic_compare_exchange_n(&slot_busy[i], &idle, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+      return i;
+  }
+  return -1;
+}
+
+static void slot_give(int slot) {
+  if (slot >= 0) __atomic_store_n(&slot_busy[slot], 0, __ATOMIC_RELEASE);
+}
+
+void fc_target_cwd_unknown(void) { __atomic_store_n(&unknown, 1, __ATOMIC_RELEASE); }
+
+void fc_target_cwd_changed(void) {
+  if (fc_member.count && fc_member_is_vfork_child()) fc_target_cwd_unknown(); /* its directory is not its parent's */
+  __atomic_fetch_add(&epoch, 1, __ATOMIC_ACQ_REL);
+}
+
+void fc_target_root_changed(void) {
+  fc_target_cwd_unknown();
+  __atomic_store_n(&other_root, 1, __ATOMIC_RELEASE);
+}
+
+/* Copies the cached working directory. Returns its length, 0 when there is none. */
+static size_t cwd_cached(char *out) {
+  if (__atomic_load_n(&unknown, __ATOMIC_ACQUIRE)) return 0;
+  const uint32_t before = __atomic_load_n(&cwd.sequence, __ATOMIC_ACQUIRE);
+  if ((before & 1u) || cwd.len == 0 || cwd.len >= PATH_MAX || cwd.epoch != __atomic_load_n(&epoch, __ATOMIC_ACQUIRE))
+    return 0;
+  const size_t len = cwd.len;
+  memcpy(out, cwd.path, len);
+  __atomic_thread_fence(__ATOMIC_ACQUIRE);
+  return __atomic_load_n(&cwd.sequence, __ATOMIC_RELAXED) == before ? len : 0;
+}
+
+/* Offers path for the cache. Somebody else writing, or we interrupted ourselves: then not. */
+static void cwd_store(const char *path, size_t len, uint32_t of_epoch) {
+  uint32_t even = __atomic_load_n(&cwd.sequence, __ATOMIC_RELAXED) & ~1u;
+  if (!__atomic_compare_exchange_n(&cwd.sequence, &even, even + 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return;
+  memcpy(cwd.path, path, len);
+  cwd.len = (uint32_t)len;
+  cwd.epoch = of_epoch;
+  __atomic_store_n(&cwd.sequence, even + 2, __ATOMIC_RELEASE);
+}
+
+/* Both return the length, 0 when the name cannot be beneath a base, or -1 when that cannot be told. */
+static long cwd_into(char *out) {
+  const size_t cached = cwd_cached(out);
+  if (cached) return (long)cached;
+  const uint32_t now = __atomic_load_n(&epoch, __ATOMIC_ACQUIRE);
+  const long n = fc_sys_getcwd(out, PATH_MAX); /* counts the NUL */
+  if (n == -ENOENT) return 0;                  /* the directory has been removed: nothing can be made in it */
+  if (n < 0) return -1;
+  if (n <= 1 || out[0] != '/') return 0; /* "(unreachable)" */
+  if (!__atomic_load_n(&unknown, __ATOMIC_ACQUIRE)) cwd_store(out, (size_t)n - 1, now);
+  return n - 1;
+}
+
+/* Without a name (no /proc in a chroot) the device still tells that a directory is elsewhere. */
+static long unnamed_dirfd(int dirfd) {
+  struct statx st;
+  if (fc_sys_statx(dirfd, "", AT_EMPTY_PATH, STATX_INO, &st) < 0) return 0; /* EBADF: the call will fail */
+  for (unsigned i = 0; i < fc_member.count; i++) {
+    const struct fc_identity *base = &fc_member.sessions[i].header->base_identity;
+    if (base->dev_major == st.stx_dev_major && base->dev_minor == st.stx_dev_minor) return -1;
+  }
+  return 0;
+}
+
+static long dirfd_into(int dirfd, char *out) {
+  char link[32] = "/proc/self/fd/";
+  char digits[12];
+  size_t n = 0;
+  if (dirfd < 0) return 0;
+  for (unsigned rest = (unsigned)dirfd; n == 0 || rest; rest /= 10) digits[n++] = (char)('0' + rest % 10);
+  size_t at = strlen(link);
+  while (n > 0) link[at++] = digits[--n];
+  link[at] = '\0';
+  const long len = fc_sys_readlinkat(AT_FDCWD, link, out, PATH_MAX);
+  if (len <= 0 || len >= PATH_MAX) return unnamed_dirfd(dirfd);
+  return out[0] == '/' ? len : 0;
+}
+
+void fc_target_close(struct fc_target *target) {
+  slot_give(target->slot);
+  target->slot = -1;
+}
+
+int fc_target_innermost(const struct fc_target *target) { return target->inside ? __builtin_ctz(target->inside) : -1; }
+
+bool fc_target_open(struct fc_target *target, int dirfd, const char *path) {
+  target->slot = -1;
+  target->inside = 0;
+  target->lost = false;
+  if (!path || !path[0]) return false;
+  struct fc_name name = {NULL, 0, path, strnlen(path, PATH_MAX)};
+  if (name.tail_len >= PATH_MAX) return false; /* ENAMETOOLONG */
+  if (path[0] == '/') {
+    if (__atomic_load_n(&other_root, __ATOMIC_RELAXED)) return false;
+  } else {
+    target->slot = slot_take();
+    if (target->slot < 0) {
+      target->lost = true;
+      return false;
+    }
+    char *const head = slots[target->slot];
+    const long len = dirfd == AT_FDCWD ? cwd_into(head) : dirfd_into(dirfd, head);
+    if (len <= 0) {
+      fc_target_close(target);
+      target->lost = len < 0;
+      return false;
+    }
+    name.head = head;
+    name.head_len = (size_t)len;
+  }
+  for (unsigned i = 0; i < fc_member.count; i++) {
+    const struct fc_session *s = &fc_member.sessions[i];
+    if (s->base_len == 0) continue;
+    if (fc_path_beneath(s->header->base, s->base_len, &name, &target->relative[i]) ||
+        (s->alias_len && fc_path_beneath(s->header->alias, s->alias_len, &name, &target->relative[i])))
+      target->inside |= 1u << i;
+  }
+  if (target->inside) return true;
+  fc_target_close(target);
+  return false;
+}
+
+/* The directory part of path, as an argument for statx. */
+static void parent_inode(int dirfd, const char *path, struct fc_object *out) {
+  size_t len = strnlen(path, PATH_MAX);
+  while (len > 1 && path[len - 1] == '/') len--;
+  while (len > 0 && path[len - 1] != '/') len--;
+  struct statx st;
+  int rc = -ENOENT;
+  if (len == 0) {
+    rc = dirfd == AT_FDCWD ? fc_sys_statx(AT_FDCWD, ".", 0, STATX_INO, &st)
+                           : fc_sys_statx(dirfd, "", AT_EMPTY_PATH, STATX_INO, &st);
+  } else {
+    const int slot = slot_take();
+    if (slot >= 0 && len < PATH_MAX) {
+      memcpy(slots[slot], path, len);
+      slots[slot][len] = '\0';
+      rc = fc_sys_statx(dirfd, slots[slot], 0, STATX_INO, &st);
+    }
+    slot_give(slot);
+  }
+  if (rc < 0) return;
+  out->parent_ino = st.stx_ino;
+  out->parent_major = st.stx_dev_major;
+  out->parent_minor = st.stx_dev_minor;
+}
+
+int fc_target_object(int dirfd, const char *path, bool follow, bool with_handle, struct fc_object *out) {
+  memset(out, 0, sizeof *out);
+  struct statx st;
+  /* A trailing slash makes the kernel follow a link; the call itself will see to it. */
+  int rc = fc_identity_take(dirfd, path, with_handle, &out->identity, &st);
+  if (rc == 0 && follow && (st.stx_mode & S_IFMT) == S_IFLNK) {
+    memset(&out->identity, 0, sizeof out->identity); /* what is behind a link is never proven to be ours */
+    rc = fc_sys_statx(dirfd, path, 0, FC_IDENTITY_MASK, &st);
+  }
+  if (rc < 0) return rc;
+  out->mode = st.stx_mode;
+  out->has_data = (st.stx_mode & S_IFMT) == S_IFREG && st.stx_size > 0;
+  parent_inode(dirfd, path, out);
+  return 0;
+}

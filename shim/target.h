@@ -1,0 +1,42 @@
+/* target: what a path argument of a hook means for the sessions.
+ *
+ * Responsible for: making a name absolute (cached working directory, dirfd), and finding the sessions whose base
+ * contains it. Must never: resolve links, allocate, lock, or keep a buffer over the host's call: open is a cancellation
+ * point, and a cancelled thread would never give it back.
+ */
+#ifndef FC_TARGET_H
+#define FC_TARGET_H
+
+#include "member.h"
+#include "path.h"
+
+struct fc_target {
+  int slot;        /* scratch buffer in use, -1 = none */
+  unsigned inside; /* bit i: beneath the base of session i */
+  bool lost;       /* the name could not be made out (no buffer, no /proc): it may be anywhere */
+  struct fc_name relative[FC_NEST_MAX];
+};
+
+/* Classifies path relative to dirfd. True when it lies beneath a base; the caller then calls fc_target_close in any
+ * case, before the host's call. Pieces of `relative` live until then, or as long as path does. */
+bool fc_target_open(struct fc_target *target, int dirfd, const char *path);
+void fc_target_close(struct fc_target *target);
+
+/* The innermost session that contains it, or -1. */
+int fc_target_innermost(const struct fc_target *target);
+
+/* chdir and fchdir have been called (well or not): the cached working directory is asked for anew. */
+void fc_target_cwd_changed(void);
+
+/* From now on the working directory may change without us (unshare, chroot, fts, a child that shares our memory): the
+ * cache is never used again. */
+void fc_target_cwd_unknown(void);
+
+/* Absolute names mean something else from now on (chroot, setns). */
+void fc_target_root_changed(void);
+
+/* What is at path now, link not followed, and the inode of the directory that holds the name. Unknown parts are 0.
+ * Returns 0 or -errno of the object's statx. */
+int fc_target_object(int dirfd, const char *path, bool follow, bool with_handle, struct fc_object *out);
+
+#endif

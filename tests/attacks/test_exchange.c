@@ -1,0 +1,112 @@
+/* Somebody swaps the user's files with tracked ones (RENAME_EXCHANGE) while they are deleted. Between a check and an
+ * unlink there is always room for that: check-then-unlink loses about one victim in 400 swaps. Capture, verify, delete
+ * must lose none.
+ *
+ * FC_EXCHANGE_ROUNDS says how many swaps each test waits for. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../harness/harness.h"
+
+#define PROBE FC_BUILD_DIR "/probes/exchange_attacker"
+#define ROUNDS_DEFAULT 20000
+#define SESSIONS_MIN 250
+#define SESSIONS_MAX 5000
+#define LIMIT_S 120
+
+TestSuite(exchange, .fini = fct_teardown, .timeout = 300);
+
+/* As in tests/probes/exchange_attacker.c. */
+struct counters {
+  uint64_t exchanges;
+  uint64_t displaced;
+  uint64_t unlinked;
+};
+
+static const struct counters *attach(const struct fct_world *world) {
+  cr_assert(fct_wait_exists(world, "counters"), "the attacker does not start");
+  const int fd = open(fct_path(world, "counters"), O_RDONLY | O_CLOEXEC);
+  cr_assert(fd >= 0, "counters");
+  /* The attacker sets the size first of all; a page that is not there yet would be a SIGBUS. */
+  while (lseek(fd, 0, SEEK_END) < (off_t)sizeof(struct counters)) usleep(1000);
+  const struct counters *counters = mmap(NULL, sizeof *counters, PROT_READ, MAP_SHARED, fd, 0);
+  close(fd);
+  cr_assert(counters != MAP_FAILED, "mmap");
+  return counters;
+}
+
+/* Many short sessions that create files and directories and end, until there were enough swaps: so they fall into the
+ * exits. Returns how many files the sessions created. */
+static long sessions_that_end(const struct fct_world *world, enum fct_mode mode, const struct counters *counters,
+                              uint64_t rounds, int *sessions) {
+  long created = 0;
+  const time_t until = time(NULL) + LIMIT_S;
+  for (*sessions = 0; *sessions < SESSIONS_MIN || counters->exchanges < rounds; ++*sessions) {
+    cr_assert(*sessions < SESSIONS_MAX && time(NULL) < until, "only %llu swaps in %d sessions",
+              (unsigned long long)counters->exchanges, *sessions);
+    char number[16];
+    snprintf(number, sizeof number, "%d", *sessions);
+    const struct fct_result result =
+        FCT_EXECUTE(world, .mode = mode, .argv = FCT_LIST(PROBE, "session", world->base, number));
+    cr_assert_eq(result.status, 0, "session %d: %d %s", *sessions, result.status, result.err);
+    created += strtol(result.out, NULL, 10);
+  }
+  return created;
+}
+
+static void attack(enum fct_mode mode, const char *how,
+                   long (*sessions_of)(const struct fct_world *, enum fct_mode, const struct counters *, uint64_t,
+                                       int *)) {
+  const char *asked = getenv("FC_EXCHANGE_ROUNDS");
+  const uint64_t rounds = asked && *asked ? strtoull(asked, NULL, 10) : ROUNDS_DEFAULT;
+  struct fct_world *world = fct_world_new();
+  cr_assert_eq(FCT_EXECUTE(world, .argv = FCT_LIST(PROBE, "victims", world->base)).status, 0, "victims");
+  struct fct_job *attacker = FCT_START(
+      world, .limit_s = LIMIT_S, .argv = FCT_LIST(PROBE, "attack", world->base, fct_path(world, "counters"), how));
+  const struct counters *counters = attach(world);
+  int sessions = 0;
+  const long created = sessions_of(world, mode, counters, rounds, &sessions);
+  kill(fct_job_pid(attacker), SIGTERM);
+  const struct fct_result ended = fct_finish(attacker);
+  cr_assert_eq(ended.status, 0, "the attacker failed: %d %s", ended.status, ended.err);
+  fct_next_start(world, mode); /* recovery is the ordinary path */
+
+  const struct fct_result count = FCT_EXECUTE(world, .argv = FCT_LIST(PROBE, "count", world->base));
+  int victims = 0, lost = -1, elsewhere = 0;
+  long remaining = 0;
+  cr_assert_eq(
+      sscanf(count.out, "victims %d lost %d elsewhere %d session_files %ld", &victims, &lost, &elsewhere, &remaining),
+      4, "count: %s%s", count.out, count.err);
+  const long deleted = created - (long)counters->unlinked - remaining;
+  fprintf(stderr,
+          "%s: %llu swaps in %d sessions, %llu victims met the reaper, %d lost; of %ld files of the sessions %ld were "
+          "genuinely deleted, %ld stay, %llu the attacker removed\n",
+          fct_mode_name(mode), (unsigned long long)counters->exchanges, sessions,
+          (unsigned long long)counters->displaced, lost, created, deleted, remaining,
+          (unsigned long long)counters->unlinked);
+  cr_assert_eq(lost, 0, "%d of %d victims lost:\n%s", lost, victims, count.err);
+  cr_assert_gt(deleted, 0, "nothing was deleted, so nothing was proven");
+  const struct fct_result quarantines =
+      FCT_EXECUTE(world, .script = "find \"$BASE\" -name '.filecleanup*' ! -name '*.filecleanup-restored.*' | grep .");
+  cr_assert_neq(quarantines.status, 0, "quarantines stay:\n%s", quarantines.out);
+}
+
+Test(exchange, no_victim_is_lost_while_ld_preload_sessions_end) { attack(FCT_BARE, NULL, sessions_that_end); }
+
+Test(exchange, no_victim_is_lost_while_guardians_clean_up) { attack(FCT_RUN, NULL, sessions_that_end); }
+
+/* Somebody who stands in a directory of the session (a shell, a file manager) still reaches into it by its descriptor
+ * when the reaper has taken it away. */
+Test(exchange, no_victim_is_lost_in_directories_that_somebody_holds_open) {
+  attack(FCT_BARE, "held", sessions_that_end);
+}
+
+/* Live sweeps get their own function beside sessions_that_end when there is a sweeper: one long session with a short
+ * TTL and interval that goes on creating while the attacker swaps. */

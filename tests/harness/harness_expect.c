@@ -1,0 +1,145 @@
+/* harness: the two questions, "does it leave nothing?" and "is the user's data whole?". See harness.h. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "harness.h"
+#include "harness_internal.h"
+#include "harness_tree.h"
+
+/* Made after the script, by other processes, in a directory of their own: nothing that the script does to the user's
+ * files can make it the user's, so it is there afterwards exactly if nothing was cleaned up. The script's own status
+ * stays the status of the whole. */
+#define CANARY ".fc-canary"
+#define WITH_CANARY "(%s\n)\nstatus=$?\nmkdir base/" CANARY " && touch base/" CANARY "/x || exit 99\nexit $status\n"
+
+/* One world, what stood there before and after, and what the program said. */
+struct story {
+  const struct fct_world *world;
+  enum fct_mode mode;
+  const struct fct_tree *before;
+  const struct fct_tree *after;
+  struct fct_result result;
+  const char *verified;
+};
+
+static void await_cleanup_after_kill(const struct story *story) {
+  if (story->mode == FCT_BARE) fct_next_start(story->world, FCT_BARE);
+  if (story->mode == FCT_RUN) cr_assert(fct_wait_no_guardian(story->world), "the guardian is still there after 10 s");
+}
+
+static struct story tell(const struct fct_case *what, enum fct_mode mode, bool canary) {
+  struct story story = {.world = fct_world_new(), .mode = mode};
+  const struct fct_world *world = story.world;
+  if (what->setup) {
+    struct fct_result setup = FCT_EXECUTE(world, .script = fct_format("set -e\n%s", what->setup));
+    cr_assert_eq(setup.status, 0, "the set-up failed: status %d\n%s", setup.status, setup.err);
+  }
+  story.before = fct_tree_of(world->dir);
+  const char *script = what->script && canary ? fct_format(WITH_CANARY, what->script) : what->script;
+  story.result = FCT_EXECUTE(world, .mode = mode, .script = script, .shell = what->shell, .argv = what->argv,
+                             .env = what->env, .options = what->options);
+  if (what->killed) await_cleanup_after_kill(&story);
+  story.after = fct_tree_of(world->dir);
+  if (what->verify) {
+    struct fct_result verified = FCT_EXECUTE(world, .script = what->verify);
+    story.verified = fct_format("status %d\n%s%s", verified.status, verified.out, verified.err);
+  }
+  return story;
+}
+
+static void expect_same_output(const struct story *plain, const struct story *with) {
+  const char *mode = fct_mode_name(with->mode);
+  const struct fct_result *a = &plain->result, *b = &with->result;
+  cr_expect_eq(a->status, b->status, "%s: exit status %d, plain %d\nstderr: %s", mode, b->status, a->status, b->err);
+  cr_expect(strcmp(a->out, b->out) == 0, "%s: stdout differs\nplain: %s\nhere:  %s", mode, a->out, b->out);
+  cr_expect(strcmp(a->err, b->err) == 0, "%s: stderr differs\nplain: %s\nhere:  %s", mode, a->err, b->err);
+}
+
+static bool in_base(const char *name) { return strncmp(name, "base/", 5) == 0; }
+
+/* The part of a tree inside the base, or the part outside. */
+static const struct fct_tree *part_of(const struct fct_tree *tree, bool inside) {
+  struct fct_tree *part = fct_alloc(sizeof *part);
+  part->entries = fct_alloc((tree->count + 1) * sizeof *part->entries);
+  for (size_t i = 0; i < tree->count; i++) {
+    if (in_base(tree->entries[i].name) == inside) part->entries[part->count++] = tree->entries[i];
+  }
+  return part;
+}
+
+void fct_leaves_nothing(const struct fct_case *what) {
+  struct story plain = tell(what, FCT_PLAIN, false);
+  cr_assert(fct_tree_diff(part_of(plain.before, true), part_of(plain.after, true), NULL),
+            "the plain run leaves nothing in the base: this test proves nothing\nstatus %d\nstdout: %s\nstderr: %s",
+            plain.result.status, plain.result.out, plain.result.err);
+  for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
+    struct story with = tell(what, *mode, false);
+    expect_same_output(&plain, &with);
+    const char *left = fct_tree_diff(part_of(with.before, true), part_of(with.after, true), NULL);
+    cr_expect(!left, "%s: the base is not what it was before:\n%s", fct_mode_name(*mode), left);
+    const char *outside = fct_tree_diff(part_of(plain.after, false), part_of(with.after, false), what->vary);
+    cr_expect(!outside, "%s: outside the base it is not as after the plain run:\n%s", fct_mode_name(*mode), outside);
+    cr_expect(fct_exists(with.world, "base"), "%s: the base itself is gone", fct_mode_name(*mode));
+  }
+}
+
+static void expect_as_plain(const struct fct_case *what, const struct story *plain, const struct story *with,
+                            const char *name) {
+  const struct fct_entry *want = fct_tree_find(plain->after, name);
+  const struct fct_entry *have = fct_tree_find(with->after, name);
+  const char *mode = fct_mode_name(with->mode);
+  if (!want) {
+    cr_expect(!have, "%s: %s is there, but not after the plain run", mode, name);
+  } else if (!have) {
+    cr_expect(false, "%s: LOST %s (%s)", mode, name, fct_entry_show(want));
+  } else {
+    cr_expect(fct_entry_same(want, have, !fct_name_matches(name, what->vary)), "%s: %s is %s, should be %s", mode, name,
+              fct_entry_show(have), fct_entry_show(want));
+  }
+}
+
+/* A file that the script did not write to must not look as if somebody had. */
+static void expect_time_untouched(const struct story *plain, const struct story *with, const char *name) {
+  const struct fct_entry *p0 = fct_tree_find(plain->before, name), *p1 = fct_tree_find(plain->after, name);
+  const struct fct_entry *w0 = fct_tree_find(with->before, name), *w1 = fct_tree_find(with->after, name);
+  if (!p0 || !p1 || !w0 || !w1 || !S_ISREG(p0->mode)) return;
+  if (memcmp(&p0->mtime, &p1->mtime, sizeof p0->mtime) != 0) return;
+  cr_expect(memcmp(&w0->mtime, &w1->mtime, sizeof w0->mtime) == 0, "%s: the modification time of %s has changed",
+            fct_mode_name(with->mode), name);
+}
+
+static void expect_made(const struct story *plain, const char *const *names) {
+  for (size_t i = 0; names && names[i]; i++) {
+    cr_assert(fct_tree_find(plain->after, names[i]), "the plain run does not make %s\nstatus %d\n%s", names[i],
+              plain->result.status, plain->result.err);
+  }
+}
+
+void fct_user_data_whole(const struct fct_case *what) {
+  const char *const *gone = what->gone ? what->gone : FCT_LIST("base/" CANARY);
+  bool canary = !what->gone;
+  cr_assert(!canary || (what->script && !what->killed), "a killed program must say what of its own must be gone");
+  struct story plain = tell(what, FCT_PLAIN, canary);
+  expect_made(&plain, what->survive);
+  expect_made(&plain, gone);
+  for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
+    struct story with = tell(what, *mode, canary);
+    expect_same_output(&plain, &with);
+    for (size_t i = 0; i < plain.before->count; i++) {
+      expect_as_plain(what, &plain, &with, plain.before->entries[i].name);
+      expect_time_untouched(&plain, &with, plain.before->entries[i].name);
+    }
+    for (size_t i = 0; what->survive && what->survive[i]; i++) expect_as_plain(what, &plain, &with, what->survive[i]);
+    if (what->verify) {
+      cr_expect(strcmp(plain.verified, with.verified) == 0,
+                "%s: what is checked afterwards differs\nplain: %s\nhere:  %s", fct_mode_name(*mode), plain.verified,
+                with.verified);
+    }
+    for (size_t i = 0; gone[i]; i++) {
+      cr_expect(!fct_tree_find(with.after, gone[i]),
+                "%s: %s was not cleaned up, so that nothing was lost means nothing", fct_mode_name(*mode), gone[i]);
+    }
+  }
+}

@@ -1,0 +1,27 @@
+/* What the parts of the harness share with each other and with no test. */
+#ifndef FCT_HARNESS_INTERNAL_H
+#define FCT_HARNESS_INTERNAL_H
+
+#include <stddef.h>
+
+#include "harness.h"
+
+/* Memory that lives until fct_teardown(). Never NULL: the test fails instead. */
+void *fct_alloc(size_t size);
+
+/* A string that grows; text is always terminated. */
+struct fct_text {
+  char *text;
+  size_t length;
+  size_t room;
+};
+void fct_text_add(struct fct_text *text, const char *data, size_t length);
+void fct_text_print(struct fct_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The whole file, terminated, with its length; NULL when it cannot be read. */
+char *fct_slurp(const char *path, size_t *length);
+
+/* Kills what still runs in the worlds of this test and removes them. */
+void fct_worlds_remove(void);
+
+#endif

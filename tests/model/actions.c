@@ -1,0 +1,131 @@
+/* actions: see actions.h. */
+#include "actions.h"
+
+#include <string.h>
+
+static const struct {
+  const char *name;
+  enum shape shape;
+} verbs[VERB_COUNT] = {
+    [VERB_SESSION] = {"session", SHAPE_SESSION},
+    [VERB_FORK] = {"fork", SHAPE_PEER},
+    [VERB_SPAWN] = {"spawn", SHAPE_PEER},
+    [VERB_EXEC] = {"exec", SHAPE_PROCESS},
+    [VERB_EXIT] = {"exit", SHAPE_PROCESS},
+    [VERB_UEXIT] = {"_exit", SHAPE_PROCESS},
+    [VERB_RETURN] = {"return", SHAPE_PROCESS},
+    [VERB_ABORT] = {"abort", SHAPE_PROCESS},
+    [VERB_KILL] = {"kill", SHAPE_PROCESS},
+    [VERB_KILLGUARD] = {"killguard", SHAPE_SESSION},
+    [VERB_NEXTSTART] = {"nextstart", SHAPE_PROCESS},
+    [VERB_CREATE] = {"create", SHAPE_TEXT},
+    [VERB_OPEN] = {"open", SHAPE_TEXT},
+    [VERB_TRUNC] = {"trunc", SHAPE_TEXT},
+    [VERB_CREAT] = {"creat", SHAPE_TEXT},
+    [VERB_OTRUNC] = {"otrunc", SHAPE_TEXT},
+    [VERB_APPEND] = {"append", SHAPE_TEXT},
+    [VERB_FOPENW] = {"fopenw", SHAPE_TEXT},
+    [VERB_FOPENA] = {"fopena", SHAPE_TEXT},
+    [VERB_FOPENX] = {"fopenx", SHAPE_TEXT},
+    [VERB_MKSTEMP] = {"mkstemp", SHAPE_TEXT},
+    [VERB_MKDTEMP] = {"mkdtemp", SHAPE_PATH},
+    [VERB_MKDIR] = {"mkdir", SHAPE_PATH},
+    [VERB_RMDIR] = {"rmdir", SHAPE_PATH},
+    [VERB_UNLINK] = {"unlink", SHAPE_PATH},
+    [VERB_REMOVE] = {"remove", SHAPE_PATH},
+    [VERB_SYMLINK] = {"symlink", SHAPE_TEXT},
+    [VERB_LINK] = {"link", SHAPE_TWO_PATHS},
+    [VERB_RENAME] = {"rename", SHAPE_TWO_PATHS},
+    [VERB_NOREPLACE] = {"noreplace", SHAPE_TWO_PATHS},
+    [VERB_EXCHANGE] = {"exchange", SHAPE_TWO_PATHS},
+};
+
+const char *verb_name(enum verb verb) { return verbs[verb].name; }
+
+enum shape verb_shape(enum verb verb) { return verbs[verb].shape; }
+
+bool verb_is_voluntary(enum verb verb) { return verb == VERB_EXIT || verb == VERB_UEXIT || verb == VERB_RETURN; }
+
+bool verb_is_death(enum verb verb) { return verb_is_voluntary(verb) || verb == VERB_ABORT || verb == VERB_KILL; }
+
+void action_print(FILE *out, const struct action *action) {
+  fprintf(out, "%s %d", verb_name(action->verb), action->process);
+  switch (verb_shape(action->verb)) {
+  case SHAPE_PROCESS:
+    break;
+  case SHAPE_PEER:
+    fprintf(out, " %d", action->peer);
+    break;
+  case SHAPE_SESSION:
+    fprintf(out, " %c", 'A' + action->peer);
+    break;
+  case SHAPE_PATH:
+    fprintf(out, " %c %s", action->style, action->path);
+    break;
+  case SHAPE_TEXT:
+  case SHAPE_TWO_PATHS:
+    fprintf(out, " %c %s %s", action->style, action->path, action->other);
+    break;
+  }
+  fputc('\n', out);
+}
+
+void list_print(FILE *out, const struct list *list) {
+  if (list->runs_in != RUNS_IN_BOTH) fprintf(out, "mode %s\n", list->runs_in == RUNS_IN_BARE ? "bare" : "guardian");
+  for (int i = 0; i < list->count; i++) action_print(out, &list->actions[i]);
+}
+
+static bool path_is_allowed(const char *path) {
+  return (path_below(path, "base") || path_below(path, "out")) && strstr(path, "..") == NULL;
+}
+
+static bool action_read(const char *line, struct action *action) {
+  char verb[16], letter = 0;
+  int used = 0;
+  memset(action, 0, sizeof *action);
+  if (sscanf(line, "%15s %d%n", verb, &action->process, &used) != 2 || action->process < 0 ||
+      action->process >= PROCESSES_MAX)
+    return false;
+  int v = 0;
+  while (v < VERB_COUNT && strcmp(verbs[v].name, verb) != 0) v++;
+  if (v == VERB_COUNT) return false;
+  action->verb = (enum verb)v;
+  const char *rest = line + used;
+  switch (verbs[v].shape) {
+  case SHAPE_PROCESS:
+    return true;
+  case SHAPE_PEER:
+    return sscanf(rest, "%d", &action->peer) == 1 && action->peer > 0 && action->peer < PROCESSES_MAX;
+  case SHAPE_SESSION:
+    action->peer = sscanf(rest, " %c", &letter) == 1 ? letter - 'A' : -1;
+    return action->peer >= 0 && action->peer < SESSIONS_MAX;
+  case SHAPE_PATH:
+    return sscanf(rest, " %c %127s", &action->style, action->path) == 2 && path_is_allowed(action->path);
+  case SHAPE_TEXT:
+    return sscanf(rest, " %c %127s %127s", &action->style, action->path, action->other) == 3 &&
+           path_is_allowed(action->path);
+  case SHAPE_TWO_PATHS:
+    return sscanf(rest, " %c %127s %127s", &action->style, action->path, action->other) == 3 &&
+           path_is_allowed(action->path) && path_is_allowed(action->other);
+  }
+  return false;
+}
+
+bool list_read(FILE *in, struct list *list, char why[160]) {
+  char line[400];
+  memset(list, 0, sizeof *list);
+  while (fgets(line, sizeof line, in)) {
+    line[strcspn(line, "\n")] = '\0';
+    if (line[0] == '#' || line[strspn(line, " \t")] == '\0') /* a '#' elsewhere belongs to a name such as #a# */
+      continue;
+    if (strcmp(line, "mode bare") == 0)
+      list->runs_in = RUNS_IN_BARE;
+    else if (strcmp(line, "mode guardian") == 0)
+      list->runs_in = RUNS_IN_GUARDIAN;
+    else if (list->count == ACTIONS_MAX || !action_read(line, &list->actions[list->count++])) {
+      (void)snprintf(why, 160, "%.150s", line); /* for a message: cut if long */
+      return false;
+    }
+  }
+  return true;
+}

@@ -1,0 +1,91 @@
+/* actions: what the processes of a list do, one line each.
+ *
+ * Responsible for: the list of verbs, and the text form that a failure prints and --list-file reads back. Must never:
+ * run anything, or know what an action does to the tree.
+ *
+ *   session PROCESS LETTER           PROCESS starts session LETTER (A to C) on the base
+ *   fork PROCESS NEW                 and spawn PROCESS NEW: NEW joins PROCESS's session
+ *   exec|exit|_exit|return|abort|kill PROCESS
+ *   killguard 0 LETTER               the session's guardian is killed (nothing in bare mode)
+ *   nextstart 0                      a program that does nothing is run under the shim
+ *   VERB PROCESS STYLE PATH [TEXT or OTHER PATH]
+ *
+ * Process 0 is the outsider: a process without the shim. STYLE is how the path is given: r relative to the root of the
+ * run, a absolute, d by directory file descriptor, c relative to the directory itself after chdir.
+ */
+#ifndef MODEL_ACTIONS_H
+#define MODEL_ACTIONS_H
+
+#include "world.h"
+
+#include <stdio.h>
+
+enum shape { SHAPE_PROCESS, SHAPE_PEER, SHAPE_SESSION, SHAPE_PATH, SHAPE_TEXT, SHAPE_TWO_PATHS };
+
+enum verb {
+  VERB_SESSION,
+  VERB_FORK,
+  VERB_SPAWN,
+  VERB_EXEC,
+  VERB_EXIT,
+  VERB_UEXIT,
+  VERB_RETURN,
+  VERB_ABORT,
+  VERB_KILL,
+  VERB_KILLGUARD,
+  VERB_NEXTSTART,
+  VERB_CREATE, /* O_CREAT|O_EXCL */
+  VERB_OPEN,   /* O_CREAT|O_APPEND */
+  VERB_TRUNC,  /* O_CREAT|O_TRUNC */
+  VERB_CREAT,
+  VERB_OTRUNC, /* O_TRUNC without O_CREAT */
+  VERB_APPEND, /* O_APPEND without O_CREAT */
+  VERB_FOPENW,
+  VERB_FOPENA,
+  VERB_FOPENX,
+  VERB_MKSTEMP,
+  VERB_MKDTEMP,
+  VERB_MKDIR,
+  VERB_RMDIR,
+  VERB_UNLINK,
+  VERB_REMOVE,
+  VERB_SYMLINK, /* path, then the link's text */
+  VERB_LINK,    /* existing path, then new path */
+  VERB_RENAME,
+  VERB_NOREPLACE,
+  VERB_EXCHANGE,
+  VERB_COUNT
+};
+
+enum { PROCESSES_MAX = 12, SESSIONS_MAX = 3, ACTIONS_MAX = 120 };
+
+struct action {
+  enum verb verb;
+  int process;
+  int peer; /* the new process (SHAPE_PEER), the session's number (SHAPE_SESSION) */
+  char style;
+  char path[PATH_SIZE];
+  char other[PATH_SIZE]; /* the second path; or the text to write, "-" for none */
+};
+
+enum runs_in { RUNS_IN_BOTH, RUNS_IN_BARE, RUNS_IN_GUARDIAN };
+
+struct list {
+  struct action actions[ACTIONS_MAX];
+  int count;
+  enum runs_in runs_in;
+};
+
+const char *verb_name(enum verb verb);
+enum shape verb_shape(enum verb verb);
+bool verb_is_death(enum verb verb);
+bool verb_is_voluntary(enum verb verb); /* a death in which the process still runs code of ours */
+
+void action_print(FILE *out, const struct action *action);
+void list_print(FILE *out, const struct list *list);
+bool list_read(FILE *in, struct list *list, char why[160]); /* false: `why` names the line that is no action */
+
+/* A list made from a seed alone. */
+void list_generate(struct list *list, unsigned long long seed, int length);
+
+#endif

@@ -1,0 +1,190 @@
+/* apply: one action on the model: the errno that the program must see, the new tree, and who owns what then. */
+#include "rules.h"
+
+#include <errno.h>
+#include <string.h>
+
+void model_start(struct model *m) {
+  memset(m, 0, sizeof *m);
+  world_start(&m->world);
+  m->processes[0] = (struct process){true, -1};
+}
+
+bool model_session_over(const struct model *m, int session) {
+  for (int i = 1; i < PROCESSES_MAX; i++)
+    if (m->processes[i].live && m->processes[i].session == session) return false;
+  return m->sessions[session].started;
+}
+
+bool model_other_lives(const struct model *m, int session) {
+  for (int i = 0; i < SESSIONS_MAX; i++)
+    if (i != session && m->sessions[i].live) return true;
+  return false;
+}
+
+static bool peer_is_new(const struct model *m, int peer) {
+  return !m->processes[peer].live && m->processes[peer].session == 0; /* never used: see the end of a process */
+}
+
+bool model_can(const struct model *m, const struct action *action) {
+  const struct process *process = &m->processes[action->process];
+  switch (verb_shape(action->verb)) {
+  case SHAPE_SESSION:
+    if (action->verb == VERB_KILLGUARD) return m->sessions[action->peer].live;
+    return action->process > 0 && peer_is_new(m, action->process) && !m->sessions[action->peer].started;
+  case SHAPE_PEER:
+    return process->live && action->process > 0 && peer_is_new(m, action->peer);
+  case SHAPE_PROCESS:
+    return action->verb == VERB_NEXTSTART || (process->live && action->process > 0);
+  case SHAPE_PATH:
+  case SHAPE_TEXT:
+  case SHAPE_TWO_PATHS:
+    return process->live;
+  }
+  return false;
+}
+
+static const char *text_of(const struct action *action) { return strcmp(action->other, "-") == 0 ? "" : action->other; }
+
+/* open, fopen and creat in all their modes. */
+static int apply_open(struct model *m, const struct action *action) {
+  const enum verb verb = action->verb;
+  const bool creates = verb != VERB_OTRUNC && verb != VERB_APPEND;
+  const bool exclusive = verb == VERB_CREATE || verb == VERB_FOPENX || verb == VERB_MKSTEMP;
+  const bool truncates = verb == VERB_TRUNC || verb == VERB_CREAT || verb == VERB_OTRUNC || verb == VERB_FOPENW;
+  struct world *w = &m->world;
+  char link[PATH_SIZE], path[PATH_SIZE];
+  bool odd = false;
+  int error = world_resolve(w, action->path, false, link, &odd);
+  if (error == 0 && exclusive && world_find(w, link) >= 0) error = EEXIST;
+  if (error == 0) error = world_resolve(w, action->path, !exclusive, path, &odd);
+  if (error != 0) return error;
+  const bool through_link = strcmp(link, path) != 0;
+  const enum sure proof = odd || through_link ? MAYBE : YES;
+  if (world_find(w, path) >= 0) {
+    if (world_kind(w, path) == KIND_DIR) return EISDIR;
+    if (truncates) {
+      rules_truncated(m, action->process, path, proof);
+      world_truncate(w, path);
+    }
+    if (creates) rules_used(m, action->process, path, odd || through_link);
+  } else if (creates) {
+    (void)world_add(w, path, KIND_FILE, "");
+    /* Through a dangling link nothing is proven: O_EXCL would have failed. The file stays. */
+    rules_created(m, action->process, path, through_link ? NO : proof);
+  } else {
+    return ENOENT;
+  }
+  world_append(w, path, text_of(action));
+  return 0;
+}
+
+static int apply_make(struct model *m, const struct action *action) {
+  char path[PATH_SIZE];
+  bool odd = false;
+  const int error = world_resolve(&m->world, action->path, false, path, &odd);
+  if (error != 0) return error;
+  if (world_find(&m->world, path) >= 0) return EEXIST;
+  (void)world_add(&m->world, path, action->verb == VERB_SYMLINK ? KIND_LINK : KIND_DIR,
+                  action->verb == VERB_SYMLINK ? action->other : "");
+  rules_created(m, action->process, path, odd ? MAYBE : YES);
+  return 0;
+}
+
+static int apply_remove(struct model *m, const struct action *action) {
+  char path[PATH_SIZE];
+  bool odd = false;
+  const int error = world_resolve(&m->world, action->path, false, path, &odd);
+  if (error != 0) return error;
+  if (world_find(&m->world, path) < 0) return ENOENT;
+  const bool is_dir = world_kind(&m->world, path) == KIND_DIR;
+  if (is_dir && action->verb == VERB_UNLINK) return EISDIR;
+  if (!is_dir && action->verb == VERB_RMDIR) return ENOTDIR;
+  if (is_dir && !world_dir_empty(&m->world, path)) return ENOTEMPTY;
+  rules_removed(m, action->process, path, odd ? MAYBE : YES);
+  world_remove(&m->world, path);
+  return 0;
+}
+
+static int apply_two(struct model *m, const struct action *action) {
+  struct world *w = &m->world;
+  char from[PATH_SIZE], to[PATH_SIZE];
+  bool odd = false, same = false;
+  int error = world_resolve(w, action->path, false, from, &odd);
+  if (action->verb == VERB_LINK && error == 0 && world_find(w, from) < 0)
+    error = ENOENT; /* link looks up the old name before the new one's parent, rename after */
+  if (error == 0) error = world_resolve(w, action->other, false, to, &odd);
+  if (error != 0) return error;
+  const enum sure proof = odd ? MAYBE : YES;
+  if (action->verb == VERB_LINK) {
+    if (world_find(w, to) >= 0) return EEXIST;
+    if (world_kind(w, from) == KIND_DIR) return EPERM;
+    world_add_name(w, to, world_object(w, from));
+    rules_linked(m, action->process, from, to, proof);
+    return 0;
+  }
+  const bool exchange = action->verb == VERB_EXCHANGE;
+  error = world_rename_errno(w, from, to, action->verb == VERB_NOREPLACE, exchange, &same);
+  if (error != 0 || same) return error;
+  if (exchange) {
+    rules_exchanged(m, action->process, from, to, proof);
+    world_swap(w, from, to);
+  } else {
+    rules_renamed(m, action->process, from, to, proof);
+    if (world_find(w, to) >= 0) world_remove(w, to);
+    world_move(w, from, to);
+  }
+  return 0;
+}
+
+int model_apply(struct model *m, const struct action *action) {
+  m->clock++;
+  switch (action->verb) {
+  case VERB_SESSION:
+    m->sessions[action->peer] = (struct session){.started = true, .live = true};
+    m->processes[action->process] = (struct process){true, action->peer};
+    return 0;
+  case VERB_FORK:
+  case VERB_SPAWN:
+    m->processes[action->peer] = (struct process){true, m->processes[action->process].session};
+    return 0;
+  case VERB_EXEC:
+  case VERB_KILLGUARD:
+  case VERB_NEXTSTART:
+    return 0;
+  case VERB_EXIT:
+  case VERB_UEXIT:
+  case VERB_RETURN:
+  case VERB_ABORT:
+  case VERB_KILL:
+    m->processes[action->process] = (struct process){false, -1}; /* its number is not used again */
+    return 0;
+  case VERB_CREATE:
+  case VERB_OPEN:
+  case VERB_TRUNC:
+  case VERB_CREAT:
+  case VERB_OTRUNC:
+  case VERB_APPEND:
+  case VERB_FOPENW:
+  case VERB_FOPENA:
+  case VERB_FOPENX:
+  case VERB_MKSTEMP:
+    return apply_open(m, action);
+  case VERB_MKDTEMP:
+  case VERB_MKDIR:
+  case VERB_SYMLINK:
+    return apply_make(m, action);
+  case VERB_RMDIR:
+  case VERB_UNLINK:
+  case VERB_REMOVE:
+    return apply_remove(m, action);
+  case VERB_LINK:
+  case VERB_RENAME:
+  case VERB_NOREPLACE:
+  case VERB_EXCHANGE:
+    return apply_two(m, action);
+  case VERB_COUNT:
+    break;
+  }
+  model_confused("no such verb", "");
+}

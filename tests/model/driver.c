@@ -1,0 +1,267 @@
+/* driver: see driver.h. */
+#include "driver.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+struct run {
+  const struct settings *settings;
+  struct outcome *outcome;
+  enum engine engine;
+  struct model model;
+  struct crew crew;
+  struct aliases aliases;
+  char root[ROOT_SIZE];
+  struct stand_in stand_in;
+};
+
+static bool has_stand_in(const struct run *run) { return run->engine == ENGINE_NAIVE || run->engine == ENGINE_MUTANT; }
+
+static int apply(struct run *run, const struct action *action) {
+  if (has_stand_in(run)) stand_in_see(&run->stand_in, action);
+  return model_apply(&run->model, action);
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw) {
+  (void)st;
+  (void)type;
+  (void)ftw;
+  return remove(path);
+}
+
+static void judge(struct run *run, const char *when) {
+  static struct world real;
+  if (!tree_read(run->root, &run->aliases, &real, run->outcome)) return;
+  const enum fault before = run->outcome->fault;
+  tree_judge(&run->model, &real, !run->settings->kill_anytime && run->engine != ENGINE_PLAIN, run->outcome);
+  if (run->outcome->fault != before) {
+    char what[sizeof run->outcome->what];
+    memcpy(what, run->outcome->what, sizeof what);
+    (void)snprintf(run->outcome->what, sizeof run->outcome->what, "%s: %.300s", when, what); /* a message */
+  }
+}
+
+/* ---- the end of sessions ---- */
+
+static void reap_orphans(struct run *run) {
+  bool any = false;
+  for (int s = 0; s < SESSIONS_MAX; s++) any = any || run->model.sessions[s].orphan;
+  if (!crew_next_start(&run->crew, run->outcome)) return;
+  for (int s = 0; any && s < SESSIONS_MAX; s++)
+    if (run->model.sessions[s].orphan) {
+      run->model.sessions[s].orphan = false;
+      model_reap(&run->model, s);
+      judge(run, "after the next start");
+    }
+}
+
+/* The last process of the session has died. */
+static void session_ended(struct run *run, int session, enum verb death) {
+  char when[64];
+  run->model.sessions[session].live = false;
+  (void)snprintf(when, sizeof when, "after the end of session %c", 'A' + session);
+  if (has_stand_in(run)) {
+    stand_in_clean(&run->stand_in, session, run->root, &run->aliases);
+  } else if (run->engine == ENGINE_PLAIN) {
+    /* Nothing goes; the comparison excuses that and nothing else. */
+  } else if (crew_has_guardian(&run->crew, session)) {
+    if (!crew_see_guardian_end(&run->crew, session, run->outcome)) return;
+  } else if (!verb_is_voluntary(death)) {
+    run->model.sessions[session].orphan = true; /* nobody was there to clean up */
+    if (model_other_lives(&run->model, session))
+      reap_orphans(run); /* at once: whether the neighbour does it at some time would be open */
+    return;
+  }
+  model_reap(&run->model, session);
+  judge(run, when);
+}
+
+static void process_died(struct run *run, const struct action *action) {
+  const int session = run->model.processes[action->process].session;
+  (void)apply(run, action);
+  if (!crew_see_death(&run->crew, action->process, run->outcome)) return;
+  if (model_session_over(&run->model, session))
+    session_ended(run, session, action->verb);
+  else
+    judge(run, "after the end of a process that is not the last");
+}
+
+/* ---- actions ---- */
+
+static void line_of(const struct run *run, const struct action *action, char line[800]) {
+  char path[2 * PATH_SIZE] = "", other[2 * PATH_SIZE] = "";
+  const enum shape shape = verb_shape(action->verb);
+  if (shape == SHAPE_PEER) {
+    (void)snprintf(line, 800, "%s %d %d", verb_name(action->verb), action->process, action->peer);
+    return;
+  }
+  if (shape == SHAPE_PROCESS || shape == SHAPE_SESSION) {
+    (void)snprintf(line, 800, "%s %d", verb_name(action->verb), action->process);
+    return;
+  }
+  alias_to_disk(&run->aliases, action->path, path);
+  if (shape == SHAPE_TWO_PATHS) alias_to_disk(&run->aliases, action->other, other);
+  (void)snprintf(line, 800, "%s %d %c %s %s", verb_name(action->verb), action->process, action->style, path,
+                 shape == SHAPE_TWO_PATHS ? other : action->other);
+}
+
+static void do_on_tree(struct run *run, const struct action *action) {
+  char line[800], made[64] = "-";
+  int error = 0;
+  line_of(run, action, line);
+  if (!crew_tell(&run->crew, action->process, line) ||
+      !crew_hear(&run->crew, action->process, &error, made, run->outcome)) {
+    outcome_fail(run->outcome, FAULT_STUCK, "process %d is gone: %s", action->process, line);
+    return;
+  }
+  const int expected = apply(run, action);
+  if (error != expected)
+    outcome_fail(run->outcome, FAULT_ANSWER, "%s: gave '%s', must give '%s'", line, strerror(error),
+                 strerror(expected));
+  if (error == 0 && strcmp(made, "-") != 0) alias_add(&run->aliases, path_leaf(action->path), made);
+}
+
+/* --kill-anytime: the process dies somewhere inside the action. The tree then shows whether it was done; in either case
+ * the model may count a made name as leaked, never a user's as lost. */
+static void do_and_kill(struct run *run, const struct action *action) {
+  static struct model before;
+  static struct world real;
+  char line[800];
+  line_of(run, action, line);
+  if (!crew_tell(&run->crew, action->process, line)) return;
+  const struct timespec while_it_runs = {0, rand() % 60000};
+  (void)nanosleep(&while_it_runs, NULL);
+  crew_kill(&run->crew, action->process);
+  if (!crew_see_death(&run->crew, action->process, run->outcome) ||
+      !tree_read(run->root, &run->aliases, &real, run->outcome))
+    return;
+  before = run->model;
+  (void)model_apply(&run->model, action);
+  if (!tree_same_shape(&run->model.world, &real)) run->model = before;
+  for (int i = 0; i < run->model.world.name_count; i++) { /* it may have died before it wrote */
+    const struct name *name = &run->model.world.names[i];
+    const int there = world_object(&real, name->path);
+    if (there >= 0) memcpy(run->model.world.objects[name->object].text, real.objects[there].text, TEXT_SIZE);
+  }
+  const struct action death = {.verb = VERB_KILL, .process = action->process};
+  (void)model_apply(&run->model, &death);
+  judge(run, "after a kill inside an action");
+}
+
+static bool may_kill_inside(const struct run *run, const struct action *action) {
+  int alive = 0;
+  const int session = run->model.processes[action->process].session;
+  for (int i = 1; i < PROCESSES_MAX; i++)
+    alive += run->model.processes[i].live && run->model.processes[i].session == session;
+  return run->settings->kill_anytime && session >= 0 && alive > 1 && action->verb != VERB_MKSTEMP &&
+         action->verb != VERB_MKDTEMP && rand() % 12 == 0;
+}
+
+static void do_action(struct run *run, const struct action *action) {
+  char line[800], made[64];
+  int error = 0;
+  switch (action->verb) {
+  case VERB_SESSION:
+    for (int s = 0; s < SESSIONS_MAX; s++)
+      if (run->model.sessions[s].orphan) reap_orphans(run); /* the model must know when it happens */
+    (void)apply(run, action);
+    run->outcome->processes++;
+    if (crew_start(&run->crew, action->process, action->peer, run->outcome)) judge(run, "after the start of a session");
+    return;
+  case VERB_FORK:
+  case VERB_SPAWN:
+    line_of(run, action, line);
+    run->outcome->processes++;
+    (void)apply(run, action);
+    if (!crew_tell(&run->crew, action->process, line) ||
+        !crew_hear(&run->crew, action->process, &error, made, run->outcome) || error != 0 ||
+        !crew_meet(&run->crew, action->peer, run->outcome))
+      outcome_fail(run->outcome, FAULT_STUCK, "%s: %s", line, strerror(error));
+    return;
+  case VERB_EXEC:
+    line_of(run, action, line);
+    if (crew_tell(&run->crew, action->process, line) && crew_meet(&run->crew, action->process, run->outcome))
+      judge(run, "after an exec");
+    return;
+  case VERB_KILL:
+    crew_kill(&run->crew, action->process);
+    process_died(run, action);
+    return;
+  case VERB_EXIT:
+  case VERB_UEXIT:
+  case VERB_RETURN:
+  case VERB_ABORT:
+    line_of(run, action, line);
+    (void)crew_tell(&run->crew, action->process, line);
+    process_died(run, action);
+    return;
+  case VERB_KILLGUARD:
+    crew_kill_guardian(&run->crew, action->peer);
+    return;
+  case VERB_NEXTSTART:
+    reap_orphans(run);
+    judge(run, "after a next start");
+    return;
+  default:
+    if (may_kill_inside(run, action))
+      do_and_kill(run, action);
+    else
+      do_on_tree(run, action);
+    return;
+  }
+}
+
+static void do_list(struct run *run, const struct list *list) {
+  for (int i = 0; i < list->count && run->outcome->fault == FAULT_NONE; i++) {
+    if (!model_can(&run->model, &list->actions[i])) continue;
+    if (run->settings->verbose) action_print(stderr, &list->actions[i]);
+    do_action(run, &list->actions[i]);
+    run->outcome->actions++;
+  }
+  for (int p = 1; p < PROCESSES_MAX && run->outcome->fault == FAULT_NONE; p++) /* a shortened list lacks the ends */
+    if (run->model.processes[p].live) {
+      const struct action end = {.verb = VERB_EXIT, .process = p};
+      do_action(run, &end);
+    }
+  for (int s = 0; s < SESSIONS_MAX && run->outcome->fault == FAULT_NONE; s++)
+    if (run->model.sessions[s].orphan) reap_orphans(run);
+}
+
+void driver_run(const struct list *list, enum engine engine, const struct settings *settings, struct outcome *outcome) {
+  static struct run run;
+  char path[128];
+  memset(&run, 0, sizeof run);
+  memset(outcome, 0, sizeof *outcome);
+  run.settings = settings;
+  run.outcome = outcome;
+  run.engine = engine;
+  (void)snprintf(run.root, sizeof run.root, "%s/run", settings->scratch);
+  (void)nftw(run.root, remove_entry, 16, FTW_DEPTH | FTW_PHYS); /* what the last run left; none at first */
+  static const char *const parts[] = {"", "/base", "/out", "/state"};
+  bool made = true;
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    (void)snprintf(path, sizeof path, "%s%s", run.root, parts[i]);
+    made = made && mkdir(path, i == 3 ? 0700 : 0755) == 0;
+  }
+  if (!made || !crew_open(&run.crew, run.root, settings->build, engine)) {
+    outcome_fail(outcome, FAULT_STUCK, "cannot make %s: %s", path, strerror(errno));
+    return;
+  }
+  model_start(&run.model);
+  stand_in_start(&run.stand_in, engine == ENGINE_NAIVE, settings->without);
+  if (crew_start(&run.crew, 0, -1, outcome)) do_list(&run, list);
+  crew_close(&run.crew);
+}
+
+void driver_copy_log(const struct settings *settings, FILE *out) {
+  char path[128], line[512];
+  (void)snprintf(path, sizeof path, "%s/run/log", settings->scratch);
+  FILE *log = fopen(path, "r");
+  while (log && fgets(line, sizeof line, log)) fprintf(out, "  stderr: %s", line);
+  if (log) (void)fclose(log);
+}

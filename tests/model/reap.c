@@ -1,0 +1,181 @@
+/* reap: the session's end in the model: which names must be gone (N3, N4, identity, hand-over, directories). */
+#include "rules.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void top_of(const char *path, char top[PATH_SIZE]) { /* base/d/e/f -> base/d */
+  path_set(top, path);
+  char *second = strchr(top + strlen("base/"), '/');
+  if (second) *second = '\0';
+}
+
+/* Tracked still, in a directory of the user's: not born before the session's last N2 event. */
+static enum sure fresh(const struct model *m, const struct claim *claim) {
+  const struct session *session = &m->sessions[claim->session];
+  if (m->without == RULE_N3_FRESH) return YES;
+  if (claim->born <= session->cleared) return NO;
+  return claim->born <= session->maybe_cleared ? MAYBE : YES;
+}
+
+/* N3, third clause: the top-level directory `top` holds nothing but tracked names and directories. */
+static enum sure holds_only_tracked(const struct model *m, int session, const char *top) {
+  enum sure all = YES;
+  for (int n = 0; n < m->world.name_count; n++) {
+    const char *path = m->world.names[n].path;
+    if (!path_below(path, top) || world_kind(&m->world, path) == KIND_DIR) continue;
+    enum sure one = NO;
+    for (int i = 0; i < m->claim_count; i++) {
+      const struct claim *claim = &m->claims[i];
+      if (strcmp(claim->path, path) != 0 || !claim_holds(m, claim)) continue;
+      const enum sure tracked = sure_and(claim->sure, fresh(m, claim));
+      one = sure_or(one, claim->session == session ? tracked : sure_and(tracked, MAYBE));
+    }
+    all = sure_and(all, one);
+  }
+  return all;
+}
+
+/* N3: does the claim lie on the session's own ground? */
+static enum sure on_own_ground(const struct model *m, const struct claim *claim) {
+  char parent[PATH_SIZE], top[PATH_SIZE];
+  path_parent(claim->path, parent);
+  if (strcmp(parent, "base") == 0 || m->without == RULE_N3) return YES;
+  enum sure own = NO;
+  for (int i = 0; i < m->claim_count; i++) {
+    const struct claim *dir = &m->claims[i];
+    if (dir->session == claim->session && strcmp(dir->path, parent) == 0 && claim_holds(m, dir))
+      own = sure_and(dir->sure, on_own_ground(m, dir));
+  }
+  top_of(claim->path, top);
+  return sure_or(own, sure_and(fresh(m, claim), holds_only_tracked(m, claim->session, top)));
+}
+
+/* N4: the name that this one would be a companion of; false when it has not that form. */
+static bool companion_of(const char *path, char owner[PATH_SIZE]) {
+  static const char *const endings[] = {"-journal", "-wal", "-shm"};
+  char dir[PATH_SIZE], leaf[PATH_SIZE], joined[2 * PATH_SIZE];
+  path_parent(path, dir);
+  path_set(leaf, path_leaf(path));
+  const size_t length = strlen(leaf);
+  const char *start = NULL;
+  for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+    const size_t ending = strlen(endings[i]);
+    if (length > ending && strcmp(leaf + length - ending, endings[i]) == 0) {
+      leaf[length - ending] = '\0';
+      start = leaf;
+    }
+  }
+  if (length > 5 && leaf[0] == '.' && strcmp(leaf + length - 4, ".swp") == 0) {
+    leaf[length - 4] = '\0';
+    start = leaf + 1;
+  } else if (length > 2 && leaf[0] == '#' && leaf[length - 1] == '#') {
+    leaf[length - 1] = '\0';
+    start = leaf + 1;
+  }
+  if (!start) return false;
+  (void)snprintf(joined, sizeof joined, "%s/%s", dir, start); /* shorter than `path` was */
+  path_set(owner, joined);
+  return true;
+}
+
+static enum sure claim_verdict(const struct model *m, const struct claim *claim);
+
+/* N4: an X stands beside that will stay. */
+static enum sure is_companion(const struct model *m, const struct claim *claim) {
+  char owner[PATH_SIZE];
+  if (m->without == RULE_N4 || !companion_of(claim->path, owner) || world_find(&m->world, owner) < 0) return NO;
+  enum sure stays = YES;
+  for (int i = 0; i < m->claim_count; i++) {
+    const struct claim *other = &m->claims[i];
+    if (strcmp(other->path, owner) != 0 || !claim_holds(m, other)) continue;
+    stays = sure_and(stays, other->session == claim->session ? sure_not(claim_verdict(m, other)) : MAYBE);
+  }
+  return world_kind(&m->world, owner) == KIND_FILE ? stays : sure_and(stays, MAYBE);
+}
+
+static enum sure claim_verdict(const struct model *m, const struct claim *claim) {
+  if (!claim_holds(m, claim)) return NO;
+  return sure_and(claim->sure, sure_and(on_own_ground(m, claim), sure_not(is_companion(m, claim))));
+}
+
+/* A live session that used this name inherits it. */
+static enum sure heir_of(const struct model *m, const struct claim *claim, int *heir) {
+  enum sure found = NO;
+  if (m->without == RULE_HAND_OVER) return NO;
+  for (int i = 0; i < m->use_count; i++) {
+    const struct use *use = &m->uses[i];
+    if (use->session == claim->session || !m->sessions[use->session].live) continue;
+    const bool name = strcmp(use->path, claim->path) == 0, object = use->object == claim->object;
+    const enum sure sure = name && object && !use->odd ? YES : name || object ? MAYBE : NO;
+    if (sure > found) {
+      found = sure;
+      *heir = use->session;
+    }
+  }
+  return found;
+}
+
+static void reap_file(struct model *m, const struct claim *claim, enum sure verdict) {
+  int heir = -1;
+  const enum sure handed = sure_and(verdict, heir_of(m, claim, &heir));
+  if (handed != NO) {
+    char parent[PATH_SIZE];
+    path_parent(claim->path, parent);
+    claim_add(m, heir, -1, claim->path, strcmp(parent, "base") == 0 ? handed : sure_and(handed, MAYBE));
+    verdict = sure_and(verdict, sure_not(handed));
+  }
+  if (verdict == YES) {
+    m->gone[m->gone_count++] = m->world.names[world_find(&m->world, claim->path)];
+    world_remove(&m->world, claim->path);
+  } else if (verdict == MAYBE) {
+    path_set(m->may[m->may_count++], claim->path);
+  }
+}
+
+static bool may_be_gone(const struct model *m, const char *path) {
+  for (int i = 0; i < m->may_count; i++)
+    if (strcmp(m->may[i], path) == 0) return true;
+  return false;
+}
+
+static void reap_dir(struct model *m, const struct claim *claim, enum sure verdict) {
+  enum sure empty = YES;
+  for (int i = 0; i < m->world.name_count; i++)
+    if (path_below(m->world.names[i].path, claim->path))
+      empty = sure_and(empty, may_be_gone(m, m->world.names[i].path) ? MAYBE : NO);
+  if (empty == NO && verdict != NO) /* another session's things are in it, which may take the directory with them */
+    for (int other = 0; other < SESSIONS_MAX; other++)
+      if (other != claim->session && m->sessions[other].live) claim_add(m, other, -1, claim->path, MAYBE);
+  verdict = sure_and(verdict, empty);
+  if (verdict == YES) {
+    m->gone[m->gone_count++] = m->world.names[world_find(&m->world, claim->path)];
+    world_remove(&m->world, claim->path);
+  } else if (verdict == MAYBE) {
+    path_set(m->may[m->may_count++], claim->path);
+  }
+}
+
+void model_reap(struct model *m, int session) {
+  static struct claim own[CLAIMS_MAX];
+  static enum sure verdicts[CLAIMS_MAX];
+  int count = 0;
+  m->gone_count = 0;
+  m->may_count = 0;
+  m->sessions[session].live = false;
+  /* All is judged before anything goes: a name must not lose its ground to the order of deletion. */
+  for (int i = 0; i < m->claim_count; i++)
+    if (m->claims[i].session == session && claim_holds(m, &m->claims[i])) {
+      own[count] = m->claims[i];
+      verdicts[count++] = claim_verdict(m, &m->claims[i]);
+    }
+  for (int i = m->claim_count - 1; i >= 0; i--)
+    if (m->claims[i].session == session) m->claims[i] = m->claims[--m->claim_count];
+  for (int i = 0; i < count; i++)
+    if (world_kind(&m->world, own[i].path) != KIND_DIR) reap_file(m, &own[i], verdicts[i]);
+  for (size_t length = PATH_SIZE; length > 0; length--) /* a directory's path is longer than its parent's */
+    for (int i = 0; i < count; i++)
+      if (strlen(own[i].path) == length && world_find(&m->world, own[i].path) >= 0 &&
+          world_kind(&m->world, own[i].path) == KIND_DIR)
+        reap_dir(m, &own[i], verdicts[i]);
+}

@@ -1,0 +1,209 @@
+/* rules: see rules.h. */
+#include "rules.h"
+
+#include <string.h>
+
+enum sure sure_not(enum sure a) { return (enum sure)(YES - a); }
+enum sure sure_and(enum sure a, enum sure b) { return a < b ? a : b; }
+enum sure sure_or(enum sure a, enum sure b) { return a > b ? a : b; }
+
+static bool in_base(const char *path) { return path_below(path, "base"); }
+
+static bool at_or_below(const char *path, const char *dir) { return strcmp(path, dir) == 0 || path_below(path, dir); }
+
+/* ---- claims ---- */
+
+bool claim_holds(const struct model *m, const struct claim *claim) {
+  const int object = world_object(&m->world, claim->path);
+  return m->without == RULE_IDENTITY ? object >= 0 : object == claim->object;
+}
+
+static struct claim *claim_find(struct model *m, int session, const char *path) {
+  for (int i = 0; i < m->claim_count; i++)
+    if (m->claims[i].session == session && strcmp(m->claims[i].path, path) == 0) return &m->claims[i];
+  return NULL;
+}
+
+enum sure rules_tracked(const struct model *m, int session, const char *path) {
+  const struct claim *claim = claim_find((struct model *)m, session, path);
+  return claim && claim_holds(m, claim) ? claim->sure : NO;
+}
+
+void claim_drop(struct model *m, int session, const char *path) {
+  struct claim *claim = claim_find(m, session, path);
+  if (claim) *claim = m->claims[--m->claim_count];
+}
+
+void claim_add(struct model *m, int session, int process, const char *path, enum sure sure) {
+  claim_drop(m, session, path);
+  if (sure == NO) return;
+  if (m->claim_count == CLAIMS_MAX) model_confused("too many claims", path);
+  struct claim *claim = &m->claims[m->claim_count++];
+  *claim = (struct claim){session, process, m->clock, world_object(&m->world, path), sure, ""};
+  path_set(claim->path, path);
+}
+
+/* Claims at `dir` or below it become at most this sure. */
+static void claims_limit(struct model *m, int session, const char *dir, enum sure limit) {
+  for (int i = m->claim_count - 1; i >= 0; i--)
+    if (m->claims[i].session == session && at_or_below(m->claims[i].path, dir)) {
+      m->claims[i].sure = sure_and(m->claims[i].sure, limit);
+      if (m->claims[i].sure == NO) m->claims[i] = m->claims[--m->claim_count];
+    }
+}
+
+/* A name that another session tracks is neither ours nor the user's. */
+static enum sure untracked(const struct model *m, int session, const char *path) {
+  const enum sure ours = rules_tracked(m, session, path);
+  for (int other = 0; other < SESSIONS_MAX; other++)
+    if (other != session && ours == NO && rules_tracked(m, other, path) != NO) return MAYBE;
+  return sure_not(ours);
+}
+
+/* ---- N1 ---- */
+
+static void reserve(struct model *m, int session, const char *path, enum sure sure, bool below_too) {
+  if (sure == NO || !in_base(path) || m->without == RULE_N1) return;
+  if (m->reserve_count == RESERVES_MAX) model_confused("too many reserved names", path);
+  struct reserve *r = &m->reserves[m->reserve_count++];
+  *r = (struct reserve){session, sure, below_too, ""};
+  path_set(r->path, path);
+}
+
+static enum sure reserved(const struct model *m, int session, const char *path) {
+  enum sure sure = NO;
+  for (int i = 0; i < m->reserve_count; i++) {
+    const struct reserve *r = &m->reserves[i];
+    if (r->session != session) continue;
+    if (strcmp(r->path, path) == 0)
+      sure = sure_or(sure, r->sure);
+    else if (r->below_too && path_below(path, r->path))
+      sure = sure_or(sure, MAYBE);
+  }
+  return sure;
+}
+
+/* The object at `path` leaves this name, with everything below it. */
+static void reserve_moved(struct model *m, int session, const char *path) {
+  const bool is_dir = world_kind(&m->world, path) == KIND_DIR;
+  const enum sure users = untracked(m, session, path);
+  reserve(m, session, path, users, is_dir);
+  for (int i = 0; i < m->world.name_count; i++) {
+    const char *below = m->world.names[i].path;
+    if (!path_below(below, path)) continue;
+    /* Inside a directory of its own the session cannot know what the user put there. */
+    reserve(m, session, below, sure_and(untracked(m, session, below), users == YES ? YES : MAYBE), false);
+  }
+}
+
+/* ---- N2 ---- */
+
+static void data_may_have_moved(struct model *m, int process, const char *path, enum sure proof) {
+  const int session = m->processes[process].session;
+  if (proof == NO || !in_base(path) || m->without == RULE_N2) return;
+  if (proof == YES)
+    m->sessions[session].cleared = m->clock;
+  else
+    m->sessions[session].maybe_cleared = m->clock;
+  for (int i = m->claim_count - 1; i >= 0; i--) {
+    struct claim *claim = &m->claims[i];
+    char dir[PATH_SIZE], users_dir[PATH_SIZE];
+    path_parent(claim->path, dir);
+    path_parent(path, users_dir);
+    const bool by_process = claim->process == process && m->without != RULE_N2_PROCESS;
+    const bool in_dir = strcmp(users_dir, dir) == 0 && m->without != RULE_N2_DIR;
+    const bool above = path_below(users_dir, dir) && m->without != RULE_N2_ABOVE;
+    if (claim->session == session && (by_process || in_dir || above)) {
+      claim->sure = sure_and(claim->sure, sure_not(proof));
+      if (claim->sure == NO) *claim = m->claims[--m->claim_count];
+    }
+  }
+}
+
+/* ---- events ---- */
+
+void rules_created(struct model *m, int process, const char *path, enum sure proof) {
+  const int session = m->processes[process].session;
+  if (session < 0 || !in_base(path)) return;
+  claim_add(m, session, process, path, sure_and(proof, sure_not(reserved(m, session, path))));
+}
+
+void rules_truncated(struct model *m, int process, const char *path, enum sure proof) {
+  const int session = m->processes[process].session;
+  if (session >= 0 && world_is_full_file(&m->world, path))
+    data_may_have_moved(m, process, path, sure_and(proof, untracked(m, session, path)));
+}
+
+void rules_removed(struct model *m, int process, const char *path, enum sure proof) {
+  const int session = m->processes[process].session;
+  if (session < 0 || !in_base(path)) return;
+  const enum sure users = sure_and(proof, untracked(m, session, path));
+  reserve(m, session, path, users, false);
+  if (world_is_full_file(&m->world, path)) data_may_have_moved(m, process, path, users);
+  claim_drop(m, session, path);
+}
+
+void rules_used(struct model *m, int process, const char *path, bool odd) {
+  const int session = m->processes[process].session;
+  if (session < 0 || !in_base(path)) return;
+  if (m->use_count == USES_MAX) model_confused("too many uses", path);
+  struct use *use = &m->uses[m->use_count++];
+  *use = (struct use){session, world_object(&m->world, path), odd, ""};
+  path_set(use->path, path);
+}
+
+void rules_linked(struct model *m, int process, const char *from, const char *to, enum sure proof) {
+  const int session = m->processes[process].session;
+  if (session < 0 || !in_base(to)) return;
+  enum sure own_inode = m->without == RULE_N5 ? YES : NO;
+  for (int i = 0; i < m->claim_count; i++)
+    if (m->claims[i].session == session && m->claims[i].object == world_object(&m->world, from) &&
+        claim_holds(m, &m->claims[i]))
+      own_inode = sure_or(own_inode, m->claims[i].sure);
+  if (own_inode != NO && rules_tracked(m, session, from) == NO)
+    own_inode = MAYBE; /* its own under another name, but not under the one that it linked */
+  rules_created(m, process, to, sure_and(proof, own_inode));
+}
+
+/* A renamed directory takes along what the session tracks below it. */
+static void claims_move(struct model *m, int session, const char *from, const char *to) {
+  for (int i = 0; i < m->claim_count; i++)
+    if (m->claims[i].session == session && at_or_below(m->claims[i].path, from))
+      path_replace_prefix(m->claims[i].path, from, to);
+}
+
+void rules_renamed(struct model *m, int process, const char *from, const char *to, enum sure proof) {
+  const int session = m->processes[process].session;
+  if (session < 0) return;
+  const bool onto = world_find(&m->world, to) >= 0;
+  const enum sure onto_users = onto && in_base(to) ? untracked(m, session, to) : NO;
+  if (in_base(from)) reserve_moved(m, session, from);
+  if (onto) rules_removed(m, process, to, proof);
+  /* Only what still stands there moves: an outsider may have taken the name. */
+  if (rules_tracked(m, session, from) == NO) claim_drop(m, session, from);
+  claims_limit(m, session, to, NO); /* what was claimed at the new name has been replaced */
+  if (!in_base(from)) return;
+  /* Brought onto a name of the user's (now, or since N1) it is the user's, with all that it brings along. */
+  const enum sure limit = sure_and(sure_not(onto_users), sure_not(reserved(m, session, to)));
+  claims_limit(m, session, from, sure_and(in_base(to) ? limit : NO, proof));
+  claims_move(m, session, from, to);
+}
+
+void rules_exchanged(struct model *m, int process, const char *a, const char *b, enum sure proof) {
+  const int session = m->processes[process].session;
+  if (session < 0) return;
+  const enum sure own_a = in_base(a) ? rules_tracked(m, session, a) : NO;
+  const enum sure own_b = in_base(b) ? rules_tracked(m, session, b) : NO;
+  const enum sure limit = sure_and(proof, sure_and(own_a, own_b));
+  if (limit != YES) {
+    reserve_moved(m, session, a);
+    reserve_moved(m, session, b);
+    reserve(m, session, a, sure_not(limit), false);
+    reserve(m, session, b, sure_not(limit), false);
+  }
+  claims_limit(m, session, a, limit);
+  claims_limit(m, session, b, limit);
+  claims_move(m, session, a, "base/exchanged now");
+  claims_move(m, session, b, a);
+  claims_move(m, session, "base/exchanged now", b);
+}

@@ -1,0 +1,126 @@
+/* rules: who owns which name. The model proper, written from the design alone.
+ *
+ * Responsible for: what each action means for ownership (N1 to N5, renames, links, sessions), and which names must be
+ * gone when a session has ended. Must never: share a line with the product, or look at the real file system.
+ *
+ * Where the design leaves both outcomes open, the answer is MAYBE. Everything is computed with three values, so that
+ * one doubtful name makes doubtful only what hangs on it; MAYBE is counted and printed, and should stay rare.
+ */
+#ifndef MODEL_RULES_H
+#define MODEL_RULES_H
+
+#include "actions.h"
+#include "world.h"
+
+enum sure { NO, MAYBE, YES };
+
+/* "This session made this object at this name." Holds only while the name still means the object. */
+struct claim {
+  int session;
+  int process; /* that created it; -1: handed over by another session */
+  int born;    /* the model's clock at creation; a rename does not change it */
+  int object;
+  enum sure sure;
+  char path[PATH_SIZE];
+};
+
+/* N1: the name is the user's until the session ends. */
+struct reserve {
+  int session;
+  enum sure sure;
+  bool below_too; /* a directory of the user's was moved away: what is made below its name is doubtful as well */
+  char path[PATH_SIZE];
+};
+
+/* A session opened this existing object with O_CREAT under this name. */
+struct use {
+  int session;
+  int object;
+  bool odd; /* through a symbolic link */
+  char path[PATH_SIZE];
+};
+
+struct session {
+  bool started, live, orphan;
+  int cleared;       /* clock of the last N2 event; what was born up to it is no longer tracked in users' directories */
+  int maybe_cleared; /* the same for doubtful events */
+};
+
+struct process {
+  bool live;
+  int session; /* -1: the outsider */
+};
+
+enum { CLAIMS_MAX = 400, RESERVES_MAX = 600, USES_MAX = 200 };
+
+/* For --self-check: the model with one rule left out, to see that its absence is noticed. */
+enum rule {
+  RULE_NONE,
+  RULE_N1,
+  RULE_N2,
+  RULE_N2_PROCESS, /* what the process created so far */
+  RULE_N2_DIR,     /* what the session created in the directory */
+  RULE_N2_ABOVE,   /* and in those above it */
+  RULE_N3,
+  RULE_N3_FRESH, /* in users' directories only what was created after the last N2 event */
+  RULE_N4,
+  RULE_N5,
+  RULE_IDENTITY,
+  RULE_HAND_OVER,
+  RULE_COUNT
+};
+
+struct model {
+  enum rule without; /* RULE_NONE but in a stand-in */
+  struct world world;
+  struct session sessions[SESSIONS_MAX];
+  struct process processes[PROCESSES_MAX];
+  struct claim claims[CLAIMS_MAX];
+  int claim_count;
+  struct reserve reserves[RESERVES_MAX];
+  int reserve_count;
+  struct use uses[USES_MAX];
+  int use_count;
+  int clock;
+  /* The outcome of model_reap, until the next one: */
+  struct name gone[NAMES_MAX]; /* taken out of the world: must be gone */
+  int gone_count;
+  char may[NAMES_MAX][PATH_SIZE]; /* still in the world: may be gone */
+  int may_count;
+};
+
+void model_start(struct model *m);
+
+/* Can this action happen at all now (its process lives, its session is not there yet, ...)? Lists from which actions
+ * were taken out stay lists: what cannot happen is left out. */
+bool model_can(const struct model *m, const struct action *action);
+
+/* Does the action: 0 or the errno that the program must see. */
+int model_apply(struct model *m, const struct action *action);
+
+bool model_session_over(const struct model *m, int session); /* started, and no process of it is left */
+bool model_other_lives(const struct model *m, int session);
+
+/* The session's end: takes out of the world what must be gone, and names what may be. */
+void model_reap(struct model *m, int session);
+
+/* For model_apply only: what a successful action of `process` means. Called before the world changes, but created and
+ * linked after. Paths are resolved. `proof` is less than YES where the model is not sure of the event itself. */
+void rules_created(struct model *m, int process, const char *path, enum sure proof);
+void rules_removed(struct model *m, int process, const char *path, enum sure proof);
+void rules_truncated(struct model *m, int process, const char *path, enum sure proof);
+void rules_used(struct model *m, int process, const char *path, bool odd);
+void rules_linked(struct model *m, int process, const char *from, const char *to, enum sure proof);
+void rules_renamed(struct model *m, int process, const char *from, const char *to, enum sure proof);
+void rules_exchanged(struct model *m, int process, const char *a, const char *b, enum sure proof);
+
+/* Shared by rules.c and reap.c. */
+enum sure sure_not(enum sure a);
+enum sure sure_and(enum sure a, enum sure b);
+enum sure sure_or(enum sure a, enum sure b);
+enum sure rules_tracked(const struct model *m, int session, const char *path); /* the object at this name is its own */
+bool claim_holds(const struct model *m, const struct claim *claim);
+void claim_add(struct model *m, int session, int process, const char *path, enum sure sure);
+void claim_drop(struct model *m, int session, const char *path);
+
+#endif

@@ -1,0 +1,60 @@
+/* self_check: is the judge any good? See self_check.h. */
+#include "self_check.h"
+
+static const char *rule_name(enum rule rule) {
+  static const char *const names[RULE_COUNT] = {
+      [RULE_N1] = "N1, reserved names",
+      [RULE_N2] = "N2, data may have moved",
+      [RULE_N2_PROCESS] = "N2, what the process created",
+      [RULE_N2_DIR] = "N2, what the session created in the directory",
+      [RULE_N2_ABOVE] = "N2, and in the directories above",
+      [RULE_N3] = "N3, own ground",
+      [RULE_N3_FRESH] = "N3, only what is newer than the last N2",
+      [RULE_N4] = "N4, companions",
+      [RULE_N5] = "N5, links",
+      [RULE_IDENTITY] = "identity",
+      [RULE_HAND_OVER] = "hand-over to a live session",
+  };
+  return names[rule];
+}
+
+static enum fault run(const struct self_check *check, long list_number, enum engine engine, enum rule without,
+                      bool print) {
+  static struct list list;
+  struct outcome outcome;
+  struct settings settings = *check->settings;
+  settings.without = without;
+  list_generate(&list, check->first_seed + (unsigned long long)list_number, check->actions);
+  driver_run(&list, engine, &settings, &outcome);
+  if (outcome.fault != FAULT_NONE && print) {
+    shrink(&list, engine, &settings, &outcome);
+    driver_run(&list, engine, &settings, &outcome);
+    printf("# %s\n", outcome.what);
+    list_print(stdout, &list);
+  }
+  return outcome.fault;
+}
+
+bool self_check(const struct self_check *check) {
+  bool fine = true;
+  long guilty = 0, right = 0;
+  for (long i = 0; i < check->lists; i++) {
+    right += run(check, i, ENGINE_PLAIN, RULE_NONE, true) == FAULT_NONE;
+    guilty += run(check, i, ENGINE_NAIVE, RULE_NONE, false) == FAULT_WRONG;
+  }
+  printf("self-check: without a cleaner the tree was as the model says in %ld of %ld lists\n", right, check->lists);
+  printf("self-check: a cleaner that deletes by name was caught in %ld of %ld lists\n", guilty, check->lists);
+  fine = right == check->lists && guilty > 0;
+  for (enum rule rule = RULE_NONE + 1; rule < RULE_COUNT; rule++) {
+    long i = 0;
+    while (i < check->lists && run(check, i, ENGINE_MUTANT, rule, false) != FAULT_WRONG) i++;
+    printf("self-check: without %s: ", rule_name(rule));
+    if (i < check->lists)
+      printf("caught by list %ld\n", i);
+    else
+      printf("NOT caught\n");
+    if (i < check->lists && check->settings->verbose) (void)run(check, i, ENGINE_MUTANT, rule, true);
+    fine = fine && i < check->lists;
+  }
+  return fine;
+}

@@ -1,0 +1,48 @@
+/* stand_in: see stand_in.h. */
+#include "stand_in.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void stand_in_start(struct stand_in *stand_in, bool by_name, enum rule without) {
+  memset(stand_in, 0, sizeof *stand_in);
+  model_start(&stand_in->model);
+  stand_in->model.without = without;
+  stand_in->by_name = by_name;
+}
+
+static void note_creation(struct stand_in *stand_in, const struct action *action) {
+  char path[PATH_SIZE];
+  bool odd = false;
+  const int session = stand_in->model.processes[action->process].session;
+  const enum verb verb = action->verb;
+  const char *made = verb == VERB_LINK ? action->other : action->path;
+  const bool creates = (verb >= VERB_CREATE && verb <= VERB_MKDIR && verb != VERB_OTRUNC && verb != VERB_APPEND) ||
+                       verb == VERB_SYMLINK || verb == VERB_LINK;
+  const struct world *w = &stand_in->model.world;
+  if (session < 0 || !creates || !path_below(made, "base") || stand_in->created_count == ACTIONS_MAX ||
+      world_resolve(w, made, true, path, &odd) != 0 || world_find(w, path) >= 0)
+    return;
+  stand_in->created[stand_in->created_count].session = session;
+  path_set(stand_in->created[stand_in->created_count++].path, made);
+}
+
+void stand_in_see(struct stand_in *stand_in, const struct action *action) {
+  note_creation(stand_in, action);
+  (void)model_apply(&stand_in->model, action);
+}
+
+static void remove_path(const char *path, const char *root, const struct aliases *aliases) {
+  char on_disk[2 * PATH_SIZE], whole[3 * PATH_SIZE];
+  alias_to_disk(aliases, path, on_disk);
+  (void)snprintf(whole, sizeof whole, "%s/%s", root, on_disk);
+  (void)remove(whole); /* gone already, or not empty: fine */
+}
+
+void stand_in_clean(struct stand_in *stand_in, int session, const char *root, const struct aliases *aliases) {
+  model_reap(&stand_in->model, session);
+  for (int i = 0; !stand_in->by_name && i < stand_in->model.gone_count; i++)
+    remove_path(stand_in->model.gone[i].path, root, aliases);
+  for (int i = stand_in->created_count - 1; stand_in->by_name && i >= 0; i--)
+    if (stand_in->created[i].session == session) remove_path(stand_in->created[i].path, root, aliases);
+}
