@@ -34,11 +34,6 @@ static uint32_t fold(uint64_t h) {
   return folded ? folded : 1;
 }
 
-/* True when continuation cell `i` of this record is its target cell, which changes after the commit. */
-static bool is_target_cell(const struct fc_start_cell *start, unsigned i) {
-  return (start->flags & FC_REC_TARGET) && i == ((start->flags & FC_REC_INFO) ? 2u : 1u);
-}
-
 uint32_t fc_journal_check(uint64_t key, uint32_t index, const void *cells, unsigned count) {
   const unsigned char *bytes = cells;
   struct fc_start_cell start;
@@ -46,8 +41,16 @@ uint32_t fc_journal_check(uint64_t key, uint32_t index, const void *cells, unsig
   uint64_t h = mix(key, ((uint64_t)index << 32) | (count << 16) | start.type);
   h = mix(h, start.pid);
   h = mix_bytes(h, bytes + offsetof(struct fc_start_cell, type), FC_CELL_BYTES - offsetof(struct fc_start_cell, type));
-  for (unsigned i = 1; i < count; i++)
-    if (!is_target_cell(&start, i)) h = mix_bytes(h, bytes + i * FC_CELL_BYTES + 8, FC_CELL_PAYLOAD);
+  unsigned cell = 1;
+  if (start.flags & FC_REC_INFO) h = mix_bytes(h, bytes + cell++ * FC_CELL_BYTES + 8, FC_CELL_PAYLOAD);
+  if (start.flags & FC_REC_TARGET) cell++; /* it changes after the commit and is checked with the result */
+  /* Path cells up to the last word that is used: nobody reads the rest. */
+  size_t text = (size_t)start.path_len + start.path2_len;
+  for (; cell < count && text > 0; cell++) {
+    const size_t here = text < FC_CELL_PAYLOAD ? text : FC_CELL_PAYLOAD;
+    h = mix_bytes(h, bytes + cell * FC_CELL_BYTES + 8, (here + 7) & ~(size_t)7);
+    text -= here;
+  }
   return fold(h);
 }
 

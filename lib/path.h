@@ -29,7 +29,7 @@ bool fc_path_beneath(const char *base, size_t base_len, const struct fc_name *na
  * new length, or 0 when nothing is left or the name climbs above its start. text is NUL-terminated. */
 size_t fc_path_normalize(char *text);
 
-/* FNV-1a, 64 bit, over the joined pieces. Equal names written in equal ways have equal values. */
+/* 64 bits over the pieces. Equal names written in equal ways, from the same directory, have equal values. */
 unsigned long long fc_path_hash(const struct fc_name *relative);
 
 #endif

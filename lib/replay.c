@@ -96,7 +96,7 @@ static bool decode(struct fc_replay *r, const char *cells, unsigned count, struc
     out->result = (enum fc_result)code;
     if (checked) {
       out->has_target = true;
-      out->target = seen;
+      out->target = *checked;
     }
   }
   copy_path(cells, fixed, 0, s->path_len, r->path);

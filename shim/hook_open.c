@@ -50,11 +50,17 @@ static int fc_open(enum entry entry, int dirfd, const char *path, int flags, mod
     return fd;
   }
   const bool truncates = (flags & O_TRUNC) && !(flags & O_PATH);
-  if (creating == O_CREAT && fc_record_inside(dirfd, path)) {
+  struct fc_target target;
+  if (creating == O_CREAT && fc_target_open(&target, dirfd, path)) {
     const int saved = errno;
+    const bool plain = target.slot < 0; /* no buffer is held: the answer stays good over the call */
+    fc_target_close(&target);
     const int fd = real_entry(probing(entry), dirfd, path, flags | O_EXCL, mode);
     if (fd >= 0) {
-      fc_record_created(dirfd, path, fd, false);
+      if (plain)
+        fc_record_created_target(&target, dirfd, path, fd, false);
+      else
+        fc_record_created(dirfd, path, fd, false);
       return fd;
     }
     if (errno == EEXIST) fc_record_used(dirfd, path, truncates);
@@ -92,8 +98,10 @@ FC_EXPORT int creat64(const char *path, mode_t mode) {
 /* The modes w and a create: the name is made first, by open with O_EXCL, and the caller's own call then finds it. A
  * mode with x is its own proof. An unknown first letter is EINVAL and creates nothing. */
 static FILE *fc_fopen(FILE *(*real)(const char *, const char *), const char *path, const char *mode) {
-  if (fc_member.count == 0 || !mode || (mode[0] != 'w' && mode[0] != 'a') || !fc_record_inside(AT_FDCWD, path))
+  struct fc_target target;
+  if (fc_member.count == 0 || !mode || (mode[0] != 'w' && mode[0] != 'a') || !fc_target_open(&target, AT_FDCWD, path))
     return real(path, mode);
+  fc_target_close(&target);
   const int saved = errno;
   const char *const comma = strchr(mode, ','); /* ",ccs=" may hold any letter */
   const char *const x = strchr(mode, 'x');

@@ -35,8 +35,11 @@ static int fc_rename(enum entry entry, int od, const char *op, int nd, const cha
   enum fc_result onto = FC_RESULT_DONE;
   fc_record_renaming(&pending, od, op, nd, np, (flags & FLAG_EXCHANGE) != 0);
   if (pending.onto && (flags & FLAG_EXCHANGE)) {
-    fc_record_target(nd, np, &target);
+    (void)fc_record_target(nd, np, false, &target);
     seen = &target;
+  } else if (pending.onto && !(flags & FLAG_NOREPLACE) && fc_record_target(nd, np, true, &target)) {
+    seen = &target; /* taken, and by a name of ours: the question by RENAME_NOREPLACE would be refused */
+    onto = FC_RESULT_ONTO;
   } else if (pending.onto && !(flags & FLAG_NOREPLACE)) {
     const int saved = errno;
     if (FC_REAL(renameat2)(od, op, nd, np, flags | FLAG_NOREPLACE) == 0) {
@@ -44,7 +47,7 @@ static int fc_rename(enum entry entry, int od, const char *op, int nd, const cha
       return 0;
     }
     errno = saved;
-    fc_record_target(nd, np, &target);
+    (void)fc_record_target(nd, np, false, &target);
     seen = &target;
     onto = FC_RESULT_ONTO;
   }

@@ -2,34 +2,38 @@
 
 #include <string.h>
 
-#define HINTS 256 /* two kilobytes: the names that a program makes and removes at once are few */
+#define KNOWN_HINTS 4096 /* 32 KiB of address space; only the pages that are touched cost anything */
+#define REPORTED_HINTS 512
 
 /* Hashes of names that this process created (known) or has reported as used. A hit saves the questions about the
  * object; the registry then goes by the name. A stale hit can only say "ours" of a name whose tracking the journal
- * decides anyway; a miss costs two statx. Copied by fork, which is right. */
-static uint64_t known[HINTS];
-static uint64_t reported[HINTS];
+ * decides anyway; a miss costs two statx. Copied by fork, which is right. Two places for each hash. */
+static uint64_t known[KNOWN_HINTS];
+static uint64_t reported[REPORTED_HINTS];
 
 static uint64_t hash_of(unsigned session, const struct fc_name *relative) {
   const uint64_t h = fc_path_hash(relative) + session;
   return h ? h : 1;
 }
 
-static bool hint_has(const uint64_t *table, uint64_t hash) {
-  return __atomic_load_n(&table[hash % HINTS], __ATOMIC_RELAXED) == hash;
+static uint64_t *hint_place(uint64_t *table, size_t size, uint64_t hash, unsigned way) {
+  return &table[(hash & (size - 1)) ^ way];
 }
 
-static void hint_put(uint64_t *table, uint64_t hash) { __atomic_store_n(&table[hash % HINTS], hash, __ATOMIC_RELAXED); }
-
-static void hint_drop(uint64_t *table, uint64_t hash) {
-  if (hint_has(table, hash)) __atomic_store_n(&table[hash % HINTS], 0, __ATOMIC_RELAXED);
+static bool hint_has(uint64_t *table, size_t size, uint64_t hash) {
+  return __atomic_load_n(hint_place(table, size, hash, 0), __ATOMIC_RELAXED) == hash ||
+         __atomic_load_n(hint_place(table, size, hash, 1), __ATOMIC_RELAXED) == hash;
 }
 
-static void hints_clear(void) {
-  for (unsigned i = 0; i < HINTS; i++) {
-    __atomic_store_n(&known[i], 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&reported[i], 0, __ATOMIC_RELAXED);
-  }
+static void hint_put(uint64_t *table, size_t size, uint64_t hash) {
+  const bool taken = __atomic_load_n(hint_place(table, size, hash, 0), __ATOMIC_RELAXED) != 0;
+  __atomic_store_n(hint_place(table, size, hash, taken ? 1 : 0), hash, __ATOMIC_RELAXED);
+}
+
+static void hint_drop(uint64_t *table, size_t size, uint64_t hash) {
+  for (unsigned way = 0; way < 2; way++)
+    if (__atomic_load_n(hint_place(table, size, hash, way), __ATOMIC_RELAXED) == hash)
+      __atomic_store_n(hint_place(table, size, hash, way), 0, __ATOMIC_RELAXED);
 }
 
 static bool any_with_handle(void) {
@@ -45,17 +49,8 @@ static void count_lost(const struct fc_target *target) {
     __atomic_fetch_add(&fc_member.sessions[i].journal.words->lost_destructive, 1, __ATOMIC_RELAXED);
 }
 
-bool fc_record_inside(int dirfd, const char *path) {
-  struct fc_target target;
-  const bool inside = fc_target_open(&target, dirfd, path);
-  fc_target_close(&target);
-  return inside;
-}
-
-void fc_record_created(int dirfd, const char *path, int fd, bool is_dir) {
-  struct fc_target target;
-  if (!fc_target_open(&target, dirfd, path)) return;
-  const int i = fc_target_innermost(&target);
+void fc_record_created_target(struct fc_target *target, int dirfd, const char *path, int fd, bool is_dir) {
+  const int i = fc_target_innermost(target);
   struct fc_journal *journal = &fc_member.sessions[i].journal;
   struct fc_identity identity;
   struct statx st;
@@ -68,10 +63,16 @@ void fc_record_created(int dirfd, const char *path, int fd, bool is_dir) {
                                      .pid = fc_member_pid(),
                                      .time_ns = fc_journal_now(),
                                      .identity = &identity,
-                                     .path = target.relative[i]};
-    if (fc_journal_append(journal, &record) >= 0) hint_put(known, hash_of((unsigned)i, &target.relative[i]));
+                                     .path = target->relative[i]};
+    if (fc_journal_append(journal, &record) >= 0)
+      hint_put(known, KNOWN_HINTS, hash_of((unsigned)i, &target->relative[i]));
   }
-  fc_target_close(&target);
+  fc_target_close(target);
+}
+
+void fc_record_created(int dirfd, const char *path, int fd, bool is_dir) {
+  struct fc_target target;
+  if (fc_target_open(&target, dirfd, path)) fc_record_created_target(&target, dirfd, path, fd, is_dir);
 }
 
 void fc_record_nameless(int fd) {
@@ -122,8 +123,8 @@ void fc_record_used(int dirfd, const char *path, bool truncates) {
   for (unsigned i = 0; i < fc_member.count; i++) {
     if (!(target.inside & (1u << i))) continue;
     const uint64_t hash = hash_of(i, &target.relative[i]);
-    if (hint_has(known, hash)) continue; /* our own: neither the user's data nor a neighbour's name */
-    if (!truncates && hint_has(reported, hash)) continue;
+    if (hint_has(known, KNOWN_HINTS, hash)) continue; /* our own: neither the user's data nor a neighbour's name */
+    if (!truncates && hint_has(reported, REPORTED_HINTS, hash)) continue;
     struct fc_record record = {
         .type = FC_REC_USED, .pid = fc_member_pid(), .time_ns = fc_journal_now(), .path = target.relative[i]};
     if (truncates) {
@@ -132,7 +133,7 @@ void fc_record_used(int dirfd, const char *path, bool truncates) {
       record.flags = FC_REC_TRUNCATES | FC_REC_INFO;
       record.info = &object;
     }
-    if (fc_journal_append(&fc_member.sessions[i].journal, &record) >= 0) hint_put(reported, hash);
+    if (fc_journal_append(&fc_member.sessions[i].journal, &record) >= 0) hint_put(reported, REPORTED_HINTS, hash);
   }
   fc_target_close(&target);
 }
@@ -161,15 +162,15 @@ void fc_record_removing(struct fc_pending *pending, int dirfd, const char *path)
                                .pid = fc_member_pid(),
                                .time_ns = fc_journal_now(),
                                .path = target.relative[i]};
-    if (!hint_has(known, hash)) {
+    if (!hint_has(known, KNOWN_HINTS, hash)) {
       if (asked > 0) asked = fc_target_object(dirfd, path, false, any_with_handle(), &object);
       if (asked == -ENOENT || asked == -ENOTDIR) break; /* the call will fail; if not, the name was new to everybody */
       record.flags = FC_REC_INFO;
       record.info = &object;
     }
     pending->index[i] = fc_journal_append(&fc_member.sessions[i].journal, &record);
-    hint_drop(known, hash);
-    hint_drop(reported, hash);
+    hint_drop(known, KNOWN_HINTS, hash);
+    hint_drop(reported, REPORTED_HINTS, hash);
   }
   fc_target_close(&target);
 }
@@ -227,7 +228,7 @@ void fc_record_renaming(struct fc_pending *pending, int old_dirfd, const char *o
         record.type = FC_REC_RENAME_IN;
         record.flags = FC_REC_TARGET;
       }
-      const bool source_known = out && !exchange && hint_has(known, from_hash);
+      const bool source_known = out && !exchange && hint_has(known, KNOWN_HINTS, from_hash);
       if (source_known) {
         record.flags |= FC_REC_KNOWN;
       } else if (out) {
@@ -246,27 +247,28 @@ void fc_record_renaming(struct fc_pending *pending, int old_dirfd, const char *o
   fc_target_close(&from);
 }
 
-void fc_record_target(int new_dirfd, const char *new_path, struct fc_object *out) {
-  /* A name that we made ourselves needs no parent: it cannot be reserved by its inode. */
+bool fc_record_target(int new_dirfd, const char *new_path, bool known_only, struct fc_object *out) {
   struct fc_target target;
   bool ours = false;
   if (fc_target_open(&target, new_dirfd, new_path)) {
     const int i = fc_target_innermost(&target);
-    ours = hint_has(known, hash_of((unsigned)i, &target.relative[i]));
+    ours = hint_has(known, KNOWN_HINTS, hash_of((unsigned)i, &target.relative[i]));
   }
   fc_target_close(&target);
-  if (!ours) {
-    (void)fc_target_object(new_dirfd, new_path, false, any_with_handle(), out); /* unknown = all zero = the user's */
-    return;
-  }
-  struct statx st;
   memset(out, 0, sizeof *out);
+  if (!ours) {
+    /* Unknown = all zero = the user's. */
+    return !known_only && fc_target_object(new_dirfd, new_path, false, any_with_handle(), out) == 0;
+  }
+  /* A name that we made ourselves needs no parent: it cannot be reserved by its inode. */
+  struct statx st;
   if (fc_identity_take(new_dirfd, new_path, any_with_handle(), &out->identity, &st) < 0) {
     memset(out, 0, sizeof *out);
-    return;
+    return false;
   }
   out->mode = st.stx_mode;
   out->has_data = (st.stx_mode & S_IFMT) == S_IFREG && st.stx_size > 0;
+  return true;
 }
 
 void fc_record_renamed(struct fc_pending *pending, enum fc_result result, const struct fc_object *target, int old_dirfd,
@@ -277,21 +279,19 @@ void fc_record_renamed(struct fc_pending *pending, enum fc_result result, const 
   struct fc_target to;
   const bool from_inside = fc_target_open(&from, old_dirfd, old_path);
   const bool to_inside = fc_target_open(&to, new_dirfd, new_path);
-  bool plain = true; /* a directory takes hinted names along; those are forgotten */
   for (unsigned i = 0; i < fc_member.count; i++) {
     const bool out = from_inside && (from.inside & (1u << i));
     const bool in = to_inside && (to.inside & (1u << i));
     const uint64_t from_hash = out ? hash_of(i, &from.relative[i]) : 0;
     const uint64_t to_hash = in ? hash_of(i, &to.relative[i]) : 0;
-    const bool was_known = out && hint_has(known, from_hash);
-    plain &= was_known || !out;
-    if (out) hint_drop(known, from_hash);
+    const bool was_known = out && hint_has(known, KNOWN_HINTS, from_hash);
+    if (out) hint_drop(known, KNOWN_HINTS, from_hash);
     if (in) {
-      hint_drop(known, to_hash);
-      if (was_known && result == FC_RESULT_DONE) hint_put(known, to_hash);
+      const bool target_known = result == FC_RESULT_DONE || hint_has(known, KNOWN_HINTS, to_hash);
+      hint_drop(known, KNOWN_HINTS, to_hash);
+      if (was_known && target_known) hint_put(known, KNOWN_HINTS, to_hash);
     }
   }
   fc_target_close(&to);
   fc_target_close(&from);
-  if (!plain) hints_clear();
 }

@@ -9,11 +9,12 @@
 
 #include "target.h"
 
-/* True when path lies beneath a base. */
-bool fc_record_inside(int dirfd, const char *path);
-
 /* path has just been created by us. fd: the object itself, or -1 to look it up by name. */
 void fc_record_created(int dirfd, const char *path, int fd, bool is_dir);
+
+/* The same for a target that was opened before the call and held no buffer, so that it is still good. It is closed
+ * here. */
+void fc_record_created_target(struct fc_target *target, int dirfd, const char *path, int fd, bool is_dir);
 
 /* An object without a name was created as fd by open(O_TMPFILE). */
 void fc_record_nameless(int fd);
@@ -39,8 +40,9 @@ void fc_record_removed(struct fc_pending *pending, bool succeeded);
 /* The same for rename and its kin. exchange: RENAME_EXCHANGE. */
 void fc_record_renaming(struct fc_pending *pending, int old_dirfd, const char *old_path, int new_dirfd,
                         const char *new_path, bool exchange);
-/* What stands at the target, asked between a refused RENAME_NOREPLACE and the caller's own call. */
-void fc_record_target(int new_dirfd, const char *new_path, struct fc_object *out);
+/* What stands at a rename's target. known_only: ask only for a name that this process made itself. True when something
+ * was seen there. */
+bool fc_record_target(int new_dirfd, const char *new_path, bool known_only, struct fc_object *out);
 void fc_record_renamed(struct fc_pending *pending, enum fc_result result, const struct fc_object *target, int old_dirfd,
                        const char *old_path, int new_dirfd, const char *new_path);
 

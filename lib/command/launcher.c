@@ -158,8 +158,8 @@ static bool find_shim(char *out, size_t size) {
   self[n] = '\0';
   char *slash = strrchr(self, '/');
   *slash = '\0';
-  (void)snprintf(out, size, "%s/%s", self, SHIM_NAME);
-  if (access(out, R_OK) == 0) return true;
+  const int len = snprintf(out, size, "%s/%s", self, SHIM_NAME);
+  if (len > 0 && (size_t)len < size && access(out, R_OK) == 0) return true;
   char relative[2 * PATH_MAX];
   (void)snprintf(relative, sizeof relative, "%s/%s", self, FC_SHIM_RELPATH);
   char *real = realpath(relative, NULL);

@@ -7,7 +7,7 @@
  * from there it counts the system calls of the process that reaps: the probe itself at its exit under LD_PRELOAD, or
  * the guardian. At the entry of the k-th it kills; the call is not executed any more.
  *
- * FC_KILL_POINTS says how many points each test tries at most, "all" tries each. */
+ * FC_KILL_POINTS says how many points each test tries at most; without it each is tried. */
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
@@ -15,12 +15,14 @@
 #include <ftw.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,7 +31,6 @@
 #define SHIM FC_BUILD_DIR "/libfilecleanup_preload.so"
 #define COMMAND FC_BUILD_DIR "/filecleanup"
 #define HOST FC_BUILD_DIR "/probes/kill_host"
-#define POINTS_DEFAULT 100
 #define FAILURES_SHOWN 5
 #define RUN_LIMIT_S 30
 #define TRACEES_MAX 64
@@ -48,67 +49,110 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
   return 0;
 }
 
-static void empty_directory(const char *directory) {
+static void empty_directory(const char *directory, bool itself) {
   cr_assert(nftw(directory, remove_entry, 16, FTW_PHYS | FTW_DEPTH) == 0, "%s: %s", directory, strerror(errno));
+  if (itself) cr_assert(rmdir(directory) == 0, "%s: %s", directory, strerror(errno));
+}
+
+/* "directory/name", good until the sixteenth call after this one. */
+static const char *in_directory(const char *directory, const char *name) {
+  static char names[16][PATH_MAX];
+  static int next;
+  char *const out = names[next++ % 16];
+  snprintf(out, PATH_MAX, "%s/%s", directory, name);
+  return out;
 }
 
 static void make_directory(const struct fct_world *world, const char *relative) {
   cr_assert(mkdir(fct_path(world, relative), 0755) == 0, "%s: %s", relative, strerror(errno));
 }
 
-/* What the user has in the base before, and in "expected" what must be there in the end. "contested" is judged apart.
- */
-static void lay_out(const struct fct_world *world, const char *top, bool in_the_end) {
-  char name[PATH_MAX];
-#define IN_TOP(what) (snprintf(name, sizeof name, "%s/%s", top, what), name)
-  fct_write(world, IN_TOP("user-file"), "the user's file\n");
-  make_directory(world, IN_TOP("user-directory"));
-  fct_write(world, IN_TOP("user-directory/notes"), "the user's notes\n");
-  if (!in_the_end) return;
-  fct_write(world, IN_TOP("replaced"), "an outsider's file\n");
-  fct_write(world, IN_TOP("recreated"), "an outsider's new file\n");
-  make_directory(world, IN_TOP("guested"));
-  fct_write(world, IN_TOP("guested/guest"), "a guest\n");
-#undef IN_TOP
+struct outsider {
+  bool late;         /* he has replaced "late" at its capture */
+  bool contested;    /* the same with "contested" */
+  bool newcomer;     /* and somebody has taken its name */
+  bool guested_late; /* he has put a file into "guested-late" at its capture */
+};
+
+/* What the user has in the base before. */
+static void lay_out(const struct fct_world *world, const char *top) {
+  make_directory(world, top);
+  fct_write(world, in_directory(top, "user-file"), "the user's file\n");
+  make_directory(world, in_directory(top, "user-directory"));
+  fct_write(world, in_directory(top, "user-directory/notes"), "the user's notes\n");
 }
 
-static void outsider_replaces_some(const struct fct_world *world) {
-  fct_write(world, "outside", "an outsider's file\n");
-  cr_assert(rename(fct_path(world, "outside"), fct_path(world, "base/replaced")) == 0, "rename");
-  fct_write(world, "outside", "an outsider's claim\n");
-  cr_assert(rename(fct_path(world, "outside"), fct_path(world, "base/contested")) == 0, "rename");
+/* What must be there in the end, but for "contested", which is judged apart. */
+static const struct fct_tree *expected_tree(const struct fct_world *world, const struct outsider *outsider) {
+  if (fct_exists(world, "expected")) empty_directory(fct_path(world, "expected"), true);
+  lay_out(world, "expected");
+  fct_write(world, "expected/replaced", "an outsider's file\n");
+  fct_write(world, "expected/recreated", "an outsider's new file\n");
+  make_directory(world, "expected/guested");
+  fct_write(world, "expected/guested/guest", "a guest\n");
+  if (outsider->late) fct_write(world, "expected/late", "an outsider's late file\n");
+  if (outsider->guested_late) {
+    make_directory(world, "expected/guested-late");
+    fct_write(world, "expected/guested-late/guest", "a late guest\n");
+  }
+  return fct_tree_of(fct_path(world, "expected"));
+}
+
+static void move_in(const struct fct_world *world, const char *relative, const char *text) {
+  fct_write(world, "outside", text);
+  cr_assert(rename(fct_path(world, "outside"), fct_path(world, relative)) == 0, "rename: %s", strerror(errno));
+}
+
+static void outsider_at_the_marker(const struct fct_world *world) {
+  move_in(world, "base/replaced", "an outsider's file\n");
   cr_assert(unlink(fct_path(world, "base/recreated")) == 0, "unlink");
   fct_write(world, "base/recreated", "an outsider's new file\n");
   fct_write(world, "base/guested/guest", "a guest\n");
 }
 
+/* The reaper is about to rename leaf. */
+static void outsider_at_a_rename(const struct fct_world *world, const char *leaf, struct outsider *outsider) {
+  if (strcmp(leaf, "late") == 0 && !outsider->late) {
+    move_in(world, "base/late", "an outsider's late file\n");
+    outsider->late = true;
+  } else if (strcmp(leaf, "contested") == 0 && !outsider->contested) {
+    move_in(world, "base/contested", "an outsider's claim\n");
+    outsider->contested = true;
+  } else if (strcmp(leaf, "guested-late") == 0 && !outsider->guested_late) {
+    fct_write(world, "base/guested-late/guest", "a late guest\n");
+    outsider->guested_late = true;
+  }
+}
+
 /* As soon as the outsider's file has been taken from the name "contested", somebody takes that name. */
-static bool newcomer_takes_the_name(const struct fct_world *world) {
+static void newcomer_takes_the_name(const struct fct_world *world, struct outsider *outsider) {
+  if (!outsider->contested || outsider->newcomer) return;
   const int fd = open(fct_path(world, "base/contested"), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
-  if (fd < 0) return false;
+  if (fd < 0) return;
   cr_assert(write(fd, "newcomer\n", 9) == 9, "write");
   close(fd);
-  return true;
+  outsider->newcomer = true;
 }
 
 /* Judges "contested" and removes what belongs to it, so that the rest can be compared as a whole. NULL when all is
  * well. */
-static const char *judge_contested(const struct fct_world *world, bool newcomer) {
+static const char *judge_contested(const struct fct_world *world, const struct outsider *outsider) {
+  if (!outsider->contested) return NULL; /* it is ours then, and the comparison sees it when it stays */
   const char *text = fct_read(world, "base/contested");
   if (!text) return "nobody stands at the contested name";
   bool claim = strcmp(text, "an outsider's claim\n") == 0;
   if (!claim && strcmp(text, "newcomer\n") != 0) return "the contested name holds something else";
-  if (claim && newcomer) return "the newcomer was overwritten";
+  if (claim && outsider->newcomer) return "the newcomer was overwritten";
   if (unlink(fct_path(world, "base/contested")) != 0) return "unlink";
   DIR *const stream = opendir(world->base);
   if (!stream) return "opendir";
   for (const struct dirent *entry; (entry = readdir(stream)) != NULL;) {
     if (strncmp(entry->d_name, "contested.filecleanup-restored.", 31) != 0) continue;
-    char relative[PATH_MAX];
-    snprintf(relative, sizeof relative, "base/%s", entry->d_name);
+    const char *relative = in_directory("base", entry->d_name);
     text = fct_read(world, relative);
-    claim = claim || (text && strcmp(text, "an outsider's claim\n") == 0);
-    (void)unlink(fct_path(world, relative)); /* seen next time otherwise, as a difference */
+    if (!text || strcmp(text, "an outsider's claim\n") != 0) continue; /* then it shows as a difference */
+    claim = true;
+    (void)unlink(fct_path(world, relative)); /* when it stays it shows as a difference */
   }
   closedir(stream);
   return claim ? NULL : "the outsider's file is lost, a newcomer has its name";
@@ -127,7 +171,7 @@ struct trace {
   pid_t target;
   int calls; /* system calls that the target began after the marker */
   bool killed;
-  bool newcomer;
+  struct outsider outsider;
   int host_status;
 };
 
@@ -171,7 +215,19 @@ static void at_the_marker(struct trace *t, pid_t pid) {
     }
     cr_assert_neq(t->target, 0, "there is no guardian");
   }
-  outsider_replaces_some(t->world);
+  outsider_at_the_marker(t->world);
+}
+
+/* A string in the tracee's memory, as much of it as can be read. */
+static void read_text(pid_t pid, uint64_t address, char *text, size_t size) {
+  struct iovec here = {text, size - 1};
+  struct iovec there = {(void *)(uintptr_t)address, size - 1};
+  if (process_vm_readv(pid, &here, 1, &there, 1, 0) > 0) return;
+  for (size_t i = 0; i + 1 < size; i++) { /* near the end of a mapping */
+    here = (struct iovec){text + i, 1};
+    there = (struct iovec){(void *)(uintptr_t)(address + i), 1};
+    if (process_vm_readv(pid, &here, 1, &there, 1, 0) != 1 || text[i] == '\0') break;
+  }
 }
 
 static void at_a_system_call(struct trace *t, pid_t pid) {
@@ -180,7 +236,12 @@ static void at_a_system_call(struct trace *t, pid_t pid) {
   if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) <= 0) return;
   if (info.op != PTRACE_SYSCALL_INFO_ENTRY) return;
   t->calls++;
-  t->newcomer = t->newcomer || newcomer_takes_the_name(t->world);
+  newcomer_takes_the_name(t->world, &t->outsider);
+  if (info.entry.nr == SYS_renameat2) {
+    char leaf[NAME_MAX + 1] = "";
+    read_text(pid, info.entry.args[1], leaf, sizeof leaf);
+    outsider_at_a_rename(t->world, leaf, &t->outsider);
+  }
   if (t->calls != t->kill_at) return;
   if (getenv("FC_KILL_POINTS_SHOW"))
     fprintf(stderr, "  %d: system call %llu\n", t->calls, (unsigned long long)info.entry.nr);
@@ -259,7 +320,7 @@ static void trace_one_run(struct trace *t) {
 /* ---- the judgement ---- */
 
 /* NULL when all is as it should be after the recovery. */
-static const char *judge(const struct trace *t, const struct fct_tree *expected) {
+static const char *judge(const struct trace *t) {
   const struct fct_world *world = t->world;
   static char text[4096];
   if (t->target == 0) {
@@ -267,30 +328,34 @@ static const char *judge(const struct trace *t, const struct fct_tree *expected)
              fct_read(world, "trace-err"));
     return text;
   }
-  const struct fct_result next = FCT_EXECUTE(world, .mode = FCT_RUN, .argv = FCT_LIST("true"));
+  if (t->victim != GUARDIAN_AND_HOST && !t->killed && t->host_status != 0) return "the host does not end well";
+  if (t->victim == THE_GUARDIAN && t->host_status != 0) return "the host suffers from the death of its guardian";
+  /* Both kinds of next start recover; they take turns. */
+  const enum fct_mode mode = t->kill_at % 2 ? FCT_RUN : FCT_BARE;
+  const struct fct_result next = FCT_EXECUTE(world, .mode = mode, .argv = FCT_LIST("true"));
   if (next.status != 0) {
-    snprintf(text, sizeof text, "the next start failed with %d: %s", next.status, next.err);
+    snprintf(text, sizeof text, "the next start (%s) failed with %d: %s", fct_mode_name(mode), next.status, next.err);
     return text;
   }
-  const char *wrong = judge_contested(world, t->newcomer);
-  const char *difference = fct_tree_diff(expected, fct_tree_of(world->base), NULL);
+  if (!fct_wait_no_guardian(world)) return "the guardian of the next start does not end"; /* it reaps the orphans */
+  const char *wrong = judge_contested(world, &t->outsider);
+  const char *difference = fct_tree_diff(expected_tree(world, &t->outsider), fct_tree_of(world->base), NULL);
   if (!wrong && !difference) return NULL;
   snprintf(text, sizeof text, "%s%s%s", wrong ? wrong : "", wrong && difference ? "; " : "",
            difference ? difference : "");
   return text;
 }
 
-static const char *run_and_judge(struct trace *t, const struct fct_tree *expected) {
-  empty_directory(t->world->base);
-  lay_out(t->world, "base", false);
+static const char *run_and_judge(struct trace *t) {
+  empty_directory(t->world->base, true);
+  lay_out(t->world, "base");
   trace_one_run(t);
-  return judge(t, expected);
+  return judge(t);
 }
 
 static int points_to_try(int calls) {
   const char *asked = getenv("FC_KILL_POINTS");
-  if (asked && strcmp(asked, "all") == 0) return calls;
-  const int points = asked && *asked ? atoi(asked) : POINTS_DEFAULT;
+  const int points = asked ? atoi(asked) : calls;
   return points > 0 && points < calls ? points : calls;
 }
 
@@ -299,34 +364,35 @@ static void kill_everywhere(enum victim victim, const char *name) {
   sigaction(SIGALRM, &action, NULL);
   umask(022);
   struct fct_world *world = fct_world_new();
-  make_directory(world, "expected");
-  lay_out(world, "expected", true);
-  const struct fct_tree *expected = fct_tree_of(fct_path(world, "expected"));
 
   /* Unharmed first: it says how many points there are, and that the scene itself is right. */
   struct trace whole = {.world = world, .victim = victim, .kill_at = NEVER};
-  const char *wrong = run_and_judge(&whole, expected);
+  const char *wrong = run_and_judge(&whole);
   cr_assert_null(wrong, "%s: wrong without any kill: %s", name, wrong);
+  cr_assert(whole.outsider.late && whole.outsider.contested && whole.outsider.guested_late,
+            "%s: the outsider was never in time: nothing was put back", name);
   cr_assert_gt(whole.calls, 10, "%s: only %d system calls: it did not reap", name, whole.calls);
 
   const int points = points_to_try(whole.calls);
   int tried = 0;
   int failures = 0;
   int newcomers = 0;
+  int put_back = 0;
   for (int i = 0; i < points; i++) {
     const int k = 1 + (int)((long)i * whole.calls / points);
     struct trace t = {.world = world, .victim = victim, .kill_at = k};
-    wrong = run_and_judge(&t, expected);
+    wrong = run_and_judge(&t);
     tried += t.killed;
-    newcomers += t.newcomer;
+    newcomers += t.outsider.newcomer;
+    put_back += t.outsider.late;
     if (!wrong) continue;
     fprintf(stderr, "%s: killed at system call %d of %d%s: %s\n", name, k, whole.calls,
-            t.newcomer ? ", a newcomer at the contested name" : "", wrong);
-    empty_directory(world->state); /* the next point starts afresh */
+            t.outsider.newcomer ? ", a newcomer at the contested name" : "", wrong);
+    empty_directory(world->state, false); /* the next point starts afresh */
     if (++failures == FAILURES_SHOWN) break;
   }
-  fprintf(stderr, "%s: %d kill points tried of %d system calls, a newcomer in %d\n", name, tried, whole.calls,
-          newcomers);
+  fprintf(stderr, "%s: %d kill points tried of %d system calls; the outsider was in time in %d, a newcomer in %d\n",
+          name, tried, whole.calls, put_back, newcomers);
   cr_assert_eq(failures, 0, "%s: %d points failed, see above", name, failures);
   cr_assert_gt(tried, 0, "%s: nobody was killed", name);
 }

@@ -81,6 +81,7 @@ static void walk(struct fct_tree *tree, int dir_fd, const char *prefix) {
                               .mode = st.st_mode,
                               .size = S_ISDIR(st.st_mode) ? 0 : st.st_size,
                               .mtime = st.st_mtim,
+                              .ino = st.st_ino,
                               .head = ""};
     if (S_ISREG(st.st_mode)) read_regular(dir_fd, name, &entry);
     if (S_ISLNK(st.st_mode)) {

@@ -13,8 +13,9 @@ struct fct_entry {
   mode_t mode;
   off_t size;            /* 0 for directories: theirs says nothing */
   uint64_t hash;         /* of the content, or of a link's target */
-  struct timespec mtime; /* not part of fct_entry_same */
-  const char *head;      /* the first bytes, printable */
+  struct timespec mtime; /* not part of fct_entry_same, as is ino */
+  ino_t ino;
+  const char *head; /* the first bytes, printable */
 };
 
 struct fct_tree {

@@ -125,6 +125,10 @@ static int apply_two(struct model *m, const struct action *action) {
   }
   const bool exchange = action->verb == VERB_EXCHANGE;
   error = world_rename_errno(w, from, to, action->verb == VERB_NOREPLACE, exchange, &same);
+  if (same && path_below(from, "base") != path_below(to, "base")) {
+    rules_doubted(m, action->process, from); /* nothing moved, but the shim may have to believe so */
+    rules_doubted(m, action->process, to);
+  }
   if (error != 0 || same) return error;
   if (exchange) {
     rules_exchanged(m, action->process, from, to, proof);

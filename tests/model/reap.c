@@ -41,14 +41,17 @@ static enum sure on_own_ground(const struct model *m, const struct claim *claim)
   char parent[PATH_SIZE], top[PATH_SIZE];
   path_parent(claim->path, parent);
   if (strcmp(parent, "base") == 0 || m->without == RULE_N3) return YES;
-  enum sure own = NO;
+  enum sure own = NO, shared = fresh(m, claim);
   for (int i = 0; i < m->claim_count; i++) {
     const struct claim *dir = &m->claims[i];
-    if (dir->session == claim->session && strcmp(dir->path, parent) == 0 && claim_holds(m, dir))
+    if (dir->session != claim->session || strcmp(dir->path, parent) != 0) continue;
+    if (claim_holds(m, dir))
       own = sure_and(dir->sure, on_own_ground(m, dir));
+    else
+      shared = sure_and(shared, MAYBE); /* its own directory was here; somebody put another one in its place */
   }
   top_of(claim->path, top);
-  return sure_or(own, sure_and(fresh(m, claim), holds_only_tracked(m, claim->session, top)));
+  return sure_or(own, sure_and(shared, holds_only_tracked(m, claim->session, top)));
 }
 
 /* N4: the name that this one would be a companion of; false when it has not that form. */

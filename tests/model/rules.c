@@ -62,11 +62,11 @@ static enum sure untracked(const struct model *m, int session, const char *path)
 
 /* ---- N1 ---- */
 
-static void reserve(struct model *m, int session, const char *path, enum sure sure, bool below_too) {
+static void reserve(struct model *m, int session, const char *path, enum sure sure) {
   if (sure == NO || !in_base(path) || m->without == RULE_N1) return;
   if (m->reserve_count == RESERVES_MAX) model_confused("too many reserved names", path);
   struct reserve *r = &m->reserves[m->reserve_count++];
-  *r = (struct reserve){session, sure, below_too, ""};
+  *r = (struct reserve){session, sure, ""};
   path_set(r->path, path);
 }
 
@@ -77,7 +77,7 @@ static enum sure reserved(const struct model *m, int session, const char *path) 
     if (r->session != session) continue;
     if (strcmp(r->path, path) == 0)
       sure = sure_or(sure, r->sure);
-    else if (r->below_too && path_below(path, r->path))
+    else if (path_below(path, r->path)) /* what is made below a name of the user's */
       sure = sure_or(sure, MAYBE);
   }
   return sure;
@@ -85,14 +85,13 @@ static enum sure reserved(const struct model *m, int session, const char *path) 
 
 /* The object at `path` leaves this name, with everything below it. */
 static void reserve_moved(struct model *m, int session, const char *path) {
-  const bool is_dir = world_kind(&m->world, path) == KIND_DIR;
   const enum sure users = untracked(m, session, path);
-  reserve(m, session, path, users, is_dir);
+  reserve(m, session, path, users);
   for (int i = 0; i < m->world.name_count; i++) {
     const char *below = m->world.names[i].path;
     if (!path_below(below, path)) continue;
     /* Inside a directory of its own the session cannot know what the user put there. */
-    reserve(m, session, below, sure_and(untracked(m, session, below), users == YES ? YES : MAYBE), false);
+    reserve(m, session, below, sure_and(untracked(m, session, below), users == YES ? YES : MAYBE));
   }
 }
 
@@ -130,15 +129,16 @@ void rules_created(struct model *m, int process, const char *path, enum sure pro
 
 void rules_truncated(struct model *m, int process, const char *path, enum sure proof) {
   const int session = m->processes[process].session;
-  if (session >= 0 && world_is_full_file(&m->world, path))
-    data_may_have_moved(m, process, path, sure_and(proof, untracked(m, session, path)));
+  if (session < 0 || !world_is_full_file(&m->world, path)) return;
+  /* Through a symbolic link nobody can say whose file that was: not the user's for sure, not the session's either. */
+  data_may_have_moved(m, process, path, proof == YES ? untracked(m, session, path) : proof);
 }
 
 void rules_removed(struct model *m, int process, const char *path, enum sure proof) {
   const int session = m->processes[process].session;
   if (session < 0 || !in_base(path)) return;
   const enum sure users = sure_and(proof, untracked(m, session, path));
-  reserve(m, session, path, users, false);
+  reserve(m, session, path, users);
   if (world_is_full_file(&m->world, path)) data_may_have_moved(m, process, path, users);
   claim_drop(m, session, path);
 }
@@ -189,6 +189,11 @@ void rules_renamed(struct model *m, int process, const char *from, const char *t
   claims_move(m, session, from, to);
 }
 
+void rules_doubted(struct model *m, int process, const char *path) {
+  const int session = m->processes[process].session;
+  if (session >= 0) claims_limit(m, session, path, MAYBE);
+}
+
 void rules_exchanged(struct model *m, int process, const char *a, const char *b, enum sure proof) {
   const int session = m->processes[process].session;
   if (session < 0) return;
@@ -198,8 +203,8 @@ void rules_exchanged(struct model *m, int process, const char *a, const char *b,
   if (limit != YES) {
     reserve_moved(m, session, a);
     reserve_moved(m, session, b);
-    reserve(m, session, a, sure_not(limit), false);
-    reserve(m, session, b, sure_not(limit), false);
+    reserve(m, session, a, sure_not(limit));
+    reserve(m, session, b, sure_not(limit));
   }
   claims_limit(m, session, a, limit);
   claims_limit(m, session, b, limit);

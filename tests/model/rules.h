@@ -24,11 +24,10 @@ struct claim {
   char path[PATH_SIZE];
 };
 
-/* N1: the name is the user's until the session ends. */
+/* N1: the name is the user's until the session ends. What is made below it meanwhile is doubtful. */
 struct reserve {
   int session;
   enum sure sure;
-  bool below_too; /* a directory of the user's was moved away: what is made below its name is doubtful as well */
   char path[PATH_SIZE];
 };
 
@@ -113,6 +112,7 @@ void rules_used(struct model *m, int process, const char *path, bool odd);
 void rules_linked(struct model *m, int process, const char *from, const char *to, enum sure proof);
 void rules_renamed(struct model *m, int process, const char *from, const char *to, enum sure proof);
 void rules_exchanged(struct model *m, int process, const char *a, const char *b, enum sure proof);
+void rules_doubted(struct model *m, int process, const char *path);
 
 /* Shared by rules.c and reap.c. */
 enum sure sure_not(enum sure a);

@@ -33,7 +33,9 @@ enum {
   SESSION_FILES = 24,
   SESSION_DIRECTORIES = 8,
   TARGETS_MAX = 256,
-  HOLD_ONE_IN = 4, /* mostly it swaps at full speed: the window that it aims at is a microsecond wide */
+  SWAPS_MAX = 1000, /* of one name: it may live long */
+  FAILURES_MAX = 4, /* then the list of names is stale */
+  HOLD_ONE_IN = 8,  /* mostly it swaps at full speed: the window that it aims at is a microsecond wide */
   HOLD_MAX_NS = 20000,
   SHORT_NAME = 300,
   DEPTH_MAX = 6
@@ -243,7 +245,9 @@ static bool hold_directories;
 
 static bool is_directory_name(const char *name) { return strchr(name, 'd') != NULL; }
 
+/* The names of the newest session: what is left of older ones was spared, and is not touched any more. */
 static int list_targets(struct target targets[TARGETS_MAX], int old) {
+  static int newest;
   for (int i = 0; i < old; i++)
     if (targets[i].fd >= 0) close(targets[i].fd);
   const int fd = openat(base_fd, ".", O_RDONLY | O_DIRECTORY);
@@ -252,7 +256,13 @@ static int list_targets(struct target targets[TARGETS_MAX], int old) {
   if (!stream) die("fdopendir");
   int n = 0;
   for (const struct dirent *entry; n < TARGETS_MAX && (entry = readdir(stream)) != NULL;) {
-    if (entry->d_name[0] != 's' || strchr(entry->d_name, '.')) continue;
+    int number;
+    if (sscanf(entry->d_name, "s%d-", &number) != 1 || strchr(entry->d_name, '.') || number < newest) continue;
+    if (number > newest) {
+      newest = number;
+      for (; n > 0; n--)
+        if (targets[n - 1].fd >= 0) close(targets[n - 1].fd);
+    }
     targets[n].fd = -1;
     if (hold_directories && is_directory_name(entry->d_name)) {
       targets[n].fd = openat(base_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -269,13 +279,14 @@ static bool exchange(const char *a, int directory, const char *b, struct counter
   return true;
 }
 
-/* One swap and back again, with a while between. Returns false when the target is gone or has changed. */
-static bool swap_once(const struct target *target, struct counters *counters) {
+/* Swaps one name with one victim, back and forth, until somebody interferes: whatever happens to that name happens in
+ * the middle of it. Returns how often both swaps took place. */
+static int swap_until_it_is_gone(const struct target *target, struct counters *counters) {
   const bool directory = is_directory_name(target->name);
   const bool below = directory && (target->fd >= 0 || random_below(2));
   const int victim =
       directory && !below ? VICTIM_FILES + (int)random_below(VICTIM_DIRECTORIES) : (int)random_below(VICTIM_FILES);
-  if (!at_home[victim]) return true;
+  if (!at_home[victim]) return 0;
   char home[SHORT_NAME];
   char there[SHORT_NAME + 8];
   const int fd = target->fd >= 0 ? target->fd : base_fd;
@@ -284,17 +295,14 @@ static bool swap_once(const struct target *target, struct counters *counters) {
     strcpy(there, "f");
   else
     snprintf(there, sizeof there, "%s%s", target->name, below ? "/f" : "");
-  if (!exchange(home, fd, there, counters)) return false;
-  if (random_below(HOLD_ONE_IN) == 0) hold();
-  if (exchange(home, fd, there, counters)) {
-    /* Both exchanges took place, but the second may have met something new at that name. */
-    const int who = victim < VICTIM_FILES ? holder(base_fd, home) : victim;
-    at_home[victim] = who == victim;
-    return at_home[victim];
+  for (int swaps = 0;; swaps++) {
+    if (stop || swaps == SWAPS_MAX || !exchange(home, fd, there, counters)) return swaps;
+    if (random_below(HOLD_ONE_IN) == 0) hold();
+    if (exchange(home, fd, there, counters)) continue;
+    at_home[victim] = false;
+    counters->displaced++;
+    return swaps + 1;
   }
-  at_home[victim] = false;
-  counters->displaced++;
-  return false;
 }
 
 static int attack(const char *counters_file) {
@@ -308,9 +316,8 @@ static int attack(const char *counters_file) {
   bring_home(counters);
   while (!stop) {
     n = list_targets(targets, n);
-    for (int tries = 0; !stop && n > 0 && tries < 4 * n; tries++) {
-      if (swap_once(&targets[random_below((uint32_t)n)], counters)) continue;
-      if (tries % 16 == 15) break; /* many are gone: look again */
+    for (int failures = 0; !stop && n > 0 && failures < FAILURES_MAX;) {
+      if (swap_until_it_is_gone(&targets[random_below((uint32_t)n)], counters) == 0) failures++;
     }
     bool all_home = true;
     for (int victim = 0; victim < VICTIMS; victim++) all_home = all_home && at_home[victim];

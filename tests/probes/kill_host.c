@@ -42,8 +42,10 @@ int main(int argc, char **argv) {
   int failed = make_file("own-file") || symlink("own-file", in_base("own-link")) != 0;
   failed = failed || make_directory("own-directory") || make_file("own-directory/a");
   failed = failed || make_directory("own-directory/below") || make_file("own-directory/below/b");
-  failed = failed || make_file("replaced") || make_file("recreated") || make_file("contested");
+  failed = failed || make_file("replaced") || make_file("recreated");
+  failed = failed || make_file("late") || make_file("contested");
   failed = failed || make_directory("guested") || make_file("guested/ours");
+  failed = failed || make_directory("guested-late") || make_file("guested-late/ours");
   kill(getpid(), SIGURG);
   return failed ? 3 : 0;
 }

@@ -202,8 +202,8 @@ static const char *state_of_base(const struct fct_world *world) {
   const char *name = strrchr(found.out, '/');
   cr_assert(name, "no session file was seen: %s", found.out);
   const char *path = fct_format("%s/%.*s", world->state, (int)strcspn(name + 1, "\n"), name + 1);
+  cr_assert(fct_wait_no_guardian(world)); /* it takes the directory with it, unless it is too late for that */
   if (mkdir(path, 0700)) cr_assert(access(path, W_OK) == 0);
-  fct_wait_no_guardian(world);
   return path;
 }
 

@@ -180,6 +180,17 @@ Test(user_data, log_rotation_by_truncate) {
                       .survive = FCT_LIST("base/logs/log.1"));
 }
 
+Test(user_data, log_rotation_by_truncate_in_the_base_itself) {
+  FCT_USER_DATA_WHOLE(.setup = "echo old > base/log", .script = "cp base/log base/log.1; truncate -s 0 base/log",
+                      .survive = FCT_LIST("base/log.1"));
+}
+
+Test(user_data, copy_to_backup_and_write_over_without_truncating) {
+  FCT_USER_DATA_WHOLE(.setup = "echo old > base/f",
+                      .script = "cp base/f base/f.bak; echo new | dd of=base/f conv=notrunc 2>/dev/null",
+                      .survive = FCT_LIST("base/f.bak"));
+}
+
 Test(user_data, log_rotation_with_compression) {
   fct_need("gzip");
   FCT_USER_DATA_WHOLE(.setup = "echo 0 > base/log; echo 1 > base/log.1",
