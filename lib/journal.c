@@ -89,7 +89,8 @@ static bool claim(struct fc_journal *j, char *window, uint64_t at, size_t len) {
   const uint32_t high = (uint32_t)((at + len + PAGE_BYTES - 1) / PAGE_BYTES);
   const uint64_t have = __atomic_load_n(&j->claimed, __ATOMIC_RELAXED);
   if (low >= (uint32_t)have && high <= (uint32_t)(have >> 32)) return true;
-  const uint64_t file_pages = (FC_HEADER_BYTES + (uint64_t)j->capacity * FC_CELL_BYTES) / PAGE_BYTES;
+  const uint64_t file_bytes = FC_HEADER_BYTES + (uint64_t)j->capacity * FC_CELL_BYTES;
+  const uint64_t file_pages = (file_bytes + PAGE_BYTES - 1) / PAGE_BYTES;
   const uint32_t window_pages = window == j->first ? FC_FIRST_WINDOW_BYTES / PAGE_BYTES : (uint32_t)file_pages;
   /* The first claim of a process is small, since most processes write a handful of records. */
   uint32_t end = high + (have ? CLAIM_PAGES : 0);

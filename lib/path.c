@@ -104,7 +104,7 @@ static int beneath_plain(const char *base, size_t base_len, const struct fc_name
     return 1;
   }
   /* A head comes from the kernel, so it is plain. The base may end in it, or reach into the tail. */
-  if (needs_walk(name->tail, name->tail_len)) return -1;
+  if (name->head_len == 1 || needs_walk(name->tail, name->tail_len)) return -1; /* the root ends in its slash */
   if (name->head_len < base_len)
     return base[name->head_len] == '/' && memcmp(name->head, base, name->head_len) == 0 ? -1 : 0;
   if (memcmp(name->head, base, base_len) != 0) return 0;

@@ -26,7 +26,8 @@ int fc_replay_begin(struct fc_replay *r, struct fc_arena *arena, int fd, uint64_
 /* Makes count cells from index on available. Returns them, or NULL when they cannot be read. */
 static const char *cells_at(struct fc_replay *r, uint32_t index, uint32_t count) {
   if (index < r->buffer_first || index + count > r->buffer_first + r->buffer_count) {
-    uint32_t want = r->capacity - index;
+    uint32_t want = (index < r->next ? r->next : r->capacity) - index;
+    if (want < count) want = count;
     if (want > BUFFER_CELLS) want = BUFFER_CELLS;
     const long n = fc_sys_pread(r->fd, r->buffer, (size_t)want * FC_CELL_BYTES,
                                 (int64_t)FC_HEADER_BYTES + (int64_t)index * FC_CELL_BYTES);

@@ -108,6 +108,9 @@ struct fct_job *fct_start(const struct fct_world *world, const struct fct_run *r
 pid_t fct_job_pid(const struct fct_job *job);
 struct fct_result fct_finish(struct fct_job *job);
 
+/* SIGKILL to all processes of the run that have not left its group, and waits until they are dead. */
+struct fct_result fct_kill_job(struct fct_job *job);
+
 struct fct_result fct_execute(const struct fct_world *world, const struct fct_run *run);
 #define FCT_EXECUTE(world, ...) fct_execute(world, &(struct fct_run){__VA_ARGS__})
 #define FCT_START(world, ...) fct_start(world, &(struct fct_run){__VA_ARGS__})
@@ -158,6 +161,7 @@ struct fct_case {
       *gone; /* names that the script makes and that must be gone; default: one is made after the script */
   const char *const *vary; /* globs: names whose contents differ from run to run */
   const char *verify;      /* a script, run plain afterwards, whose output must be that of the plain world */
+  bool lingers;            /* processes of the session outlive the program: they are waited for */
   bool killed;             /* ends by SIGKILL: the guardian cleans up in its own time, without one the next start */
 };
 

@@ -40,6 +40,7 @@ static struct story tell(const struct fct_case *what, enum fct_mode mode, bool c
   const char *script = what->script && canary ? fct_format(WITH_CANARY, what->script) : what->script;
   story.result = FCT_EXECUTE(world, .mode = mode, .script = script, .shell = what->shell, .argv = what->argv,
                              .env = what->env, .options = what->options);
+  if (what->lingers) cr_assert(fct_wait_no_members(world) && fct_wait_no_guardian(world), "it does not end");
   if (what->killed) await_cleanup_after_kill(&story);
   story.after = fct_tree_of(world->dir);
   if (what->verify) {

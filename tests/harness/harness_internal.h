@@ -21,6 +21,9 @@ void fct_text_print(struct fct_text *text, const char *format, ...) __attribute_
 /* The whole file, terminated, with its length; NULL when it cannot be read. */
 char *fct_slurp(const char *path, size_t *length);
 
+/* Waits until no process of the group lives; fails the test after ten seconds. */
+void fct_wait_group_dead(pid_t group);
+
 /* Kills what still runs in the worlds of this test and removes them. */
 void fct_worlds_remove(void);
 

@@ -269,6 +269,13 @@ struct fct_result fct_finish(struct fct_job *job) {
                              .err = without_world(job->err.text, job->world)};
 }
 
+struct fct_result fct_kill_job(struct fct_job *job) {
+  kill(-job->pid, SIGKILL);
+  struct fct_result result = fct_finish(job);
+  fct_wait_group_dead(job->pid);
+  return result;
+}
+
 struct fct_result fct_execute(const struct fct_world *world, const struct fct_run *run) {
   return fct_finish(fct_start(world, run));
 }

@@ -18,6 +18,7 @@
 #define OVERLAYFS_MAGIC 0x794c7630
 #define WAIT_LIMIT_MS 10000
 #define MAX_WORLDS 64
+#define RELEASE_MS 5 /* a dying process gives up its memory, by which it is found, a moment before its locks */
 #define MAX_PROCESSES 4096
 
 static struct fct_world *worlds[MAX_WORLDS];
@@ -167,7 +168,10 @@ static void kill_until_none(const struct fct_world *world, enum relation relatio
   static pid_t pids[MAX_PROCESSES];
   for (int waited = 0; waited < WAIT_LIMIT_MS; waited += 2) {
     size_t count = processes(world, relation, pids, MAX_PROCESSES);
-    if (count == 0) return;
+    if (count == 0) {
+      sleep_ms(RELEASE_MS);
+      return;
+    }
     for (size_t i = 0; i < count; i++) kill(pids[i], SIGKILL);
     sleep_ms(2);
   }
@@ -196,10 +200,38 @@ bool fct_wait_gone(const struct fct_world *world, const char *relative) {
 static bool wait_none(const struct fct_world *world, enum relation relation) {
   pid_t pid;
   for (int waited = 0; waited < WAIT_LIMIT_MS; waited += 2) {
-    if (processes(world, relation, &pid, 1) == 0) return true;
+    if (processes(world, relation, &pid, 1) == 0) {
+      sleep_ms(RELEASE_MS);
+      return true;
+    }
     sleep_ms(2);
   }
   return false;
+}
+
+/* Processes of the group that are not yet dead. A zombie is dead: its locks are gone, whenever its parent looks. */
+static bool group_lives(pid_t group) {
+  DIR *proc = opendir("/proc");
+  cr_assert(proc, "/proc: %s", strerror(errno));
+  bool lives = false;
+  for (struct dirent *entry; (entry = readdir(proc)) && !lives;) {
+    pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+    size_t length;
+    const char *stat = pid > 0 ? strrchr(proc_file(pid, "stat", &length), ')') : NULL;
+    char state;
+    int parent, pgrp;
+    if (stat && sscanf(stat, ") %c %d %d", &state, &parent, &pgrp) == 3) lives = pgrp == group && !strchr("ZX", state);
+  }
+  closedir(proc);
+  return lives;
+}
+
+void fct_wait_group_dead(pid_t group) {
+  for (int waited = 0; waited < WAIT_LIMIT_MS; waited += 2) {
+    if (!group_lives(group)) return;
+    sleep_ms(2);
+  }
+  cr_assert_fail("the process group does not end");
 }
 
 bool fct_wait_no_members(const struct fct_world *world) { return wait_none(world, MEMBER); }

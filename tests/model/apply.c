@@ -57,19 +57,23 @@ static int apply_open(struct model *m, const struct action *action) {
   bool odd = false;
   int error = world_resolve(w, action->path, false, link, &odd);
   if (error == 0 && exclusive && world_find(w, link) >= 0) error = EEXIST;
+  const bool stands = error == 0 && world_find(w, link) >= 0;
   if (error == 0) error = world_resolve(w, action->path, !exclusive, path, &odd);
+  if (error == 0 && world_find(w, path) >= 0 && world_kind(w, path) == KIND_DIR) error = EISDIR;
+  /* The shim has said "used" before the kernel says no, and without following a link. */
+  if (stands && !exclusive && (creates || truncates) && (error != 0 || strcmp(link, path) != 0))
+    rules_used(m, action->process, link, true);
   if (error != 0) return error;
   const bool through_link = strcmp(link, path) != 0;
   const enum sure proof = odd || through_link ? MAYBE : YES;
   if (world_find(w, path) >= 0) {
-    if (world_kind(w, path) == KIND_DIR) return EISDIR;
     if (truncates) {
       rules_truncated(m, action->process, path, proof);
       world_truncate(w, path);
     }
-    if (creates) rules_used(m, action->process, path, odd || through_link);
+    if (creates || truncates) rules_used(m, action->process, path, odd || through_link || !creates);
   } else if (creates) {
-    (void)world_add(w, path, KIND_FILE, "");
+    m->makers[world_add(w, path, KIND_FILE, "")] = m->processes[action->process].session + 1;
     /* Through a dangling link nothing is proven: O_EXCL would have failed. The file stays. */
     rules_created(m, action->process, path, through_link ? NO : proof);
   } else {
@@ -85,8 +89,9 @@ static int apply_make(struct model *m, const struct action *action) {
   const int error = world_resolve(&m->world, action->path, false, path, &odd);
   if (error != 0) return error;
   if (world_find(&m->world, path) >= 0) return EEXIST;
-  (void)world_add(&m->world, path, action->verb == VERB_SYMLINK ? KIND_LINK : KIND_DIR,
-                  action->verb == VERB_SYMLINK ? action->other : "");
+  const int made = world_add(&m->world, path, action->verb == VERB_SYMLINK ? KIND_LINK : KIND_DIR,
+                             action->verb == VERB_SYMLINK ? action->other : "");
+  m->makers[made] = m->processes[action->process].session + 1;
   rules_created(m, action->process, path, odd ? MAYBE : YES);
   return 0;
 }
@@ -126,8 +131,8 @@ static int apply_two(struct model *m, const struct action *action) {
   const bool exchange = action->verb == VERB_EXCHANGE;
   error = world_rename_errno(w, from, to, action->verb == VERB_NOREPLACE, exchange, &same);
   if (same && path_below(from, "base") != path_below(to, "base")) {
-    rules_doubted(m, action->process, from); /* nothing moved, but the shim may have to believe so */
-    rules_doubted(m, action->process, to);
+    rules_removed(m, action->process, from, MAYBE); /* nothing moved, but the shim may have to believe so */
+    rules_removed(m, action->process, to, MAYBE);
   }
   if (error != 0 || same) return error;
   if (exchange) {

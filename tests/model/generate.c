@@ -75,6 +75,22 @@ static bool existing(struct maker *maker, const char *top, bool files, bool dirs
   return found > 0;
 }
 
+/* A name that one of the last actions was about: most of what is worth seeing takes three actions on one name. */
+static bool hot_path(struct maker *maker, char out[PATH_SIZE]) {
+  const struct list *list = maker->list;
+  for (int tries = 0; tries < 4 && list->count > 0; tries++) {
+    const int back = (int)pick(maker, 8);
+    if (back >= list->count) continue;
+    const struct action *action = &list->actions[list->count - 1 - back];
+    const bool other = verb_shape(action->verb) == SHAPE_TWO_PATHS && chance(maker, 50);
+    const char *path = other ? action->other : action->path;
+    if (verb_shape(action->verb) < SHAPE_PATH || !path_below(path, "base")) continue;
+    path_set(out, path);
+    return true;
+  }
+  return false;
+}
+
 static void new_path(struct maker *maker, char out[PATH_SIZE]) {
   char dir[PATH_SIZE];
   path_set(dir, "base");
@@ -88,6 +104,7 @@ static void new_path(struct maker *maker, char out[PATH_SIZE]) {
 }
 
 static void old_path(struct maker *maker, char out[PATH_SIZE], unsigned dir_percent) {
+  if (chance(maker, 25) && hot_path(maker, out)) return;
   if (!chance(maker, 92) || !existing(maker, "base", !chance(maker, dir_percent), chance(maker, dir_percent), out))
     new_path(maker, out);
 }
@@ -164,7 +181,9 @@ static struct action any_on_tree(struct maker *maker, int process) {
       out_path(maker, action.path, chance(maker, 90));
     break;
   default: /* the creating ones */
-    if (chance(maker, action.verb == VERB_CREATE ? 5 : 40))
+    if (chance(maker, 12) && hot_path(maker, action.path))
+      ;
+    else if (chance(maker, action.verb == VERB_CREATE ? 5 : 40))
       old_path(maker, action.path, 5);
     else
       new_path(maker, action.path);

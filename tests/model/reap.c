@@ -122,10 +122,11 @@ static enum sure heir_of(const struct model *m, const struct claim *claim, int *
 static void reap_file(struct model *m, const struct claim *claim, enum sure verdict) {
   int heir = -1;
   const enum sure handed = sure_and(verdict, heir_of(m, claim, &heir));
+  const enum sure free = heir < 0 ? NO : sure_not(rules_reserved(m, heir, claim->path)); /* N1 holds for the heir too */
   if (handed != NO) {
     char parent[PATH_SIZE];
     path_parent(claim->path, parent);
-    claim_add(m, heir, -1, claim->path, strcmp(parent, "base") == 0 ? handed : sure_and(handed, MAYBE));
+    claim_add(m, heir, -1, claim->path, sure_and(free, strcmp(parent, "base") == 0 ? handed : sure_and(handed, MAYBE)));
     verdict = sure_and(verdict, sure_not(handed));
   }
   if (verdict == YES) {
@@ -147,7 +148,9 @@ static void reap_dir(struct model *m, const struct claim *claim, enum sure verdi
   for (int i = 0; i < m->world.name_count; i++)
     if (path_below(m->world.names[i].path, claim->path))
       empty = sure_and(empty, may_be_gone(m, m->world.names[i].path) ? MAYBE : NO);
-  if (empty == NO && verdict != NO) /* another session's things are in it, which may take the directory with them */
+  int heir = -1;
+  if (heir_of(m, claim, &heir) != NO) verdict = sure_and(verdict, MAYBE);
+  if ((empty != YES || heir >= 0) && verdict != NO) /* what is in it may be another session's, and die with that */
     for (int other = 0; other < SESSIONS_MAX; other++)
       if (other != claim->session && m->sessions[other].live) claim_add(m, other, -1, claim->path, MAYBE);
   verdict = sure_and(verdict, empty);

@@ -70,7 +70,7 @@ static void reserve(struct model *m, int session, const char *path, enum sure su
   path_set(r->path, path);
 }
 
-static enum sure reserved(const struct model *m, int session, const char *path) {
+enum sure rules_reserved(const struct model *m, int session, const char *path) {
   enum sure sure = NO;
   for (int i = 0; i < m->reserve_count; i++) {
     const struct reserve *r = &m->reserves[i];
@@ -124,7 +124,7 @@ static void data_may_have_moved(struct model *m, int process, const char *path, 
 void rules_created(struct model *m, int process, const char *path, enum sure proof) {
   const int session = m->processes[process].session;
   if (session < 0 || !in_base(path)) return;
-  claim_add(m, session, process, path, sure_and(proof, sure_not(reserved(m, session, path))));
+  claim_add(m, session, process, path, sure_and(proof, sure_not(rules_reserved(m, session, path))));
 }
 
 void rules_truncated(struct model *m, int process, const char *path, enum sure proof) {
@@ -139,8 +139,14 @@ void rules_removed(struct model *m, int process, const char *path, enum sure pro
   if (session < 0 || !in_base(path)) return;
   const enum sure users = sure_and(proof, untracked(m, session, path));
   reserve(m, session, path, users);
-  if (world_is_full_file(&m->world, path)) data_may_have_moved(m, process, path, users);
-  claim_drop(m, session, path);
+  if (world_is_full_file(&m->world, path))
+    data_may_have_moved(m, process, path, users);
+  else if (world_kind(&m->world, path) != KIND_DIR && m->makers[world_object(&m->world, path)] == session + 1)
+    data_may_have_moved(m, process, path, sure_and(users, MAYBE)); /* its own once: the shim may not look inside */
+  if (proof == YES)
+    claim_drop(m, session, path);
+  else
+    claims_limit(m, session, path, MAYBE);
 }
 
 void rules_used(struct model *m, int process, const char *path, bool odd) {
@@ -160,9 +166,20 @@ void rules_linked(struct model *m, int process, const char *from, const char *to
     if (m->claims[i].session == session && m->claims[i].object == world_object(&m->world, from) &&
         claim_holds(m, &m->claims[i]))
       own_inode = sure_or(own_inode, m->claims[i].sure);
-  if (own_inode != NO && rules_tracked(m, session, from) == NO)
+  if (own_inode != NO && m->without != RULE_N5 && rules_tracked(m, session, from) == NO)
     own_inode = MAYBE; /* its own under another name, but not under the one that it linked */
   rules_created(m, process, to, sure_and(proof, own_inode));
+}
+
+/* What is reserved in a directory may be taken to stay so when the directory is moved. */
+static void reserves_follow(struct model *m, int session, const char *from, const char *to) {
+  for (int i = 0, count = m->reserve_count; i < count; i++) {
+    char path[PATH_SIZE];
+    if (m->reserves[i].session != session || !path_below(m->reserves[i].path, from)) continue;
+    path_set(path, m->reserves[i].path);
+    path_replace_prefix(path, from, to);
+    reserve(m, session, path, MAYBE);
+  }
 }
 
 /* A renamed directory takes along what the session tracks below it. */
@@ -184,14 +201,10 @@ void rules_renamed(struct model *m, int process, const char *from, const char *t
   claims_limit(m, session, to, NO); /* what was claimed at the new name has been replaced */
   if (!in_base(from)) return;
   /* Brought onto a name of the user's (now, or since N1) it is the user's, with all that it brings along. */
-  const enum sure limit = sure_and(sure_not(onto_users), sure_not(reserved(m, session, to)));
+  const enum sure limit = sure_and(sure_not(onto_users), sure_not(rules_reserved(m, session, to)));
   claims_limit(m, session, from, sure_and(in_base(to) ? limit : NO, proof));
   claims_move(m, session, from, to);
-}
-
-void rules_doubted(struct model *m, int process, const char *path) {
-  const int session = m->processes[process].session;
-  if (session >= 0) claims_limit(m, session, path, MAYBE);
+  reserves_follow(m, session, from, to);
 }
 
 void rules_exchanged(struct model *m, int process, const char *a, const char *b, enum sure proof) {
@@ -211,4 +224,6 @@ void rules_exchanged(struct model *m, int process, const char *a, const char *b,
   claims_move(m, session, a, "base/exchanged now");
   claims_move(m, session, b, a);
   claims_move(m, session, "base/exchanged now", b);
+  reserves_follow(m, session, a, b);
+  reserves_follow(m, session, b, a);
 }

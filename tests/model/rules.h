@@ -35,7 +35,7 @@ struct reserve {
 struct use {
   int session;
   int object;
-  bool odd; /* through a symbolic link */
+  bool odd; /* through a symbolic link, without O_CREAT, or in vain */
   char path[PATH_SIZE];
 };
 
@@ -80,6 +80,7 @@ struct model {
   int reserve_count;
   struct use uses[USES_MAX];
   int use_count;
+  int makers[OBJECTS_MAX]; /* 1 + the session that made the object; 0: the outsider */
   int clock;
   /* The outcome of model_reap, until the next one: */
   struct name gone[NAMES_MAX]; /* taken out of the world: must be gone */
@@ -112,13 +113,13 @@ void rules_used(struct model *m, int process, const char *path, bool odd);
 void rules_linked(struct model *m, int process, const char *from, const char *to, enum sure proof);
 void rules_renamed(struct model *m, int process, const char *from, const char *to, enum sure proof);
 void rules_exchanged(struct model *m, int process, const char *a, const char *b, enum sure proof);
-void rules_doubted(struct model *m, int process, const char *path);
 
 /* Shared by rules.c and reap.c. */
 enum sure sure_not(enum sure a);
 enum sure sure_and(enum sure a, enum sure b);
 enum sure sure_or(enum sure a, enum sure b);
 enum sure rules_tracked(const struct model *m, int session, const char *path); /* the object at this name is its own */
+enum sure rules_reserved(const struct model *m, int session, const char *path);
 bool claim_holds(const struct model *m, const struct claim *claim);
 void claim_add(struct model *m, int session, int process, const char *path, enum sure sure);
 void claim_drop(struct model *m, int session, const char *path);

@@ -33,7 +33,7 @@ enum {
   SESSION_FILES = 24,
   SESSION_DIRECTORIES = 8,
   TARGETS_MAX = 256,
-  SWAPS_MAX = 1000, /* of one name: it may live long */
+  SWAPS_MAX = 300,  /* of one name: it may live long */
   FAILURES_MAX = 4, /* then the list of names is stale */
   HOLD_ONE_IN = 8,  /* mostly it swaps at full speed: the window that it aims at is a microsecond wide */
   HOLD_MAX_NS = 20000,
@@ -317,7 +317,9 @@ static int attack(const char *counters_file) {
   while (!stop) {
     n = list_targets(targets, n);
     for (int failures = 0; !stop && n > 0 && failures < FAILURES_MAX;) {
-      if (swap_until_it_is_gone(&targets[random_below((uint32_t)n)], counters) == 0) failures++;
+      const int swaps = swap_until_it_is_gone(&targets[random_below((uint32_t)n)], counters);
+      if (swaps == SWAPS_MAX) break; /* nobody deletes here now */
+      if (swaps == 0) failures++;
     }
     bool all_home = true;
     for (int victim = 0; victim < VICTIMS; victim++) all_home = all_home && at_home[victim];

@@ -137,9 +137,7 @@ Test(deaths, sigkill_of_the_middle_is_not_the_end) {
 Test(deaths, sigkill_of_the_whole_tree) {
   for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
     struct family family = start_family(*mode);
-    kill(-family.leader, SIGKILL);
-    fct_finish(family.job);
-    cr_assert(fct_wait_no_members(family.world));
+    fct_kill_job(family.job);
     expect_gone_after_a_kill(&family, *mode);
   }
 }
@@ -163,9 +161,7 @@ Test(deaths, sigkill_of_guardian_and_tree_is_made_up_for_by_the_next_start) {
     struct family family = start_family(FCT_RUN);
     cr_assert(fct_guardian(family.world), "there is no guardian");
     fct_kill_guardian(family.world);
-    kill(-family.leader, SIGKILL);
-    fct_finish(family.job);
-    cr_assert(fct_wait_no_members(family.world));
+    fct_kill_job(family.job);
     expect_all_files(&family, "nobody is left to clean up");
     fct_next_start(family.world, next[i]);
     fct_assert_base_empty(family.world, "after the next start");

@@ -36,9 +36,7 @@ static void live_and_die(const struct fct_world *world, enum fct_mode mode, cons
   job = start_with_policy(world, mode, policy, HAS_SESSION MAKE_FILES ": > ready; $PROBES/await go");
   cr_assert(fct_wait_exists(world, "ready"));
   if (death == ALL_KILLED) fct_kill_guardian(world);
-  kill(-fct_job_pid(job), SIGKILL);
-  cr_expect_eq(fct_finish(job).status, 128 + SIGKILL);
-  cr_assert(fct_wait_no_members(world));
+  cr_expect_eq(fct_kill_job(job).status, 128 + SIGKILL);
   cr_assert(fct_wait_no_guardian(world), "the guardian does not end");
 }
 

@@ -109,7 +109,7 @@ Test(programs, python_multiprocessing_by_spawn_leaves_nothing) {
                               "if __name__ == '__main__':\n"
                               "    with m.get_context('spawn').Pool(2) as pool: print(pool.map(work, range(8)))\n"
                               "END\n",
-                     .script = "exec python3 spawn.py");
+                     .script = "exec python3 spawn.py", .lingers = true); /* its resource tracker leaves last */
 }
 
 Test(programs, gcc_with_its_temporary_directory_in_the_base_leaves_nothing) {

@@ -224,7 +224,8 @@ Test(user_data, tar_that_unlinks_first) {
 Test(user_data, unzip_over_old_files) {
   fct_need("zip");
   fct_need("unzip");
-  FCT_USER_DATA_WHOLE(.setup = "echo new > f; zip -q t.zip f; echo old > base/f", .script = "unzip -qo t.zip -d base");
+  FCT_USER_DATA_WHOLE(.setup = "echo new > f; zip -q t.zip f; echo old > base/f", .script = "unzip -qo t.zip -d base",
+                      .vary = FCT_LIST("t.zip"));
 }
 
 Test(user_data, gzip) {
