@@ -13,7 +13,8 @@
 #define FS_F2FS 0xF2F52010u
 #define FS_ZFS 0x2FC12FC1u
 #define FS_OVERLAY 0x794c7630u
-#define FINE_CLOCK_MAJOR 6 /* multigrain time stamps: Linux 6.13 */
+#define CREATION_SLACK_S 10 /* the base is made a moment before its session's header */
+#define FINE_CLOCK_MAJOR 6  /* multigrain time stamps: Linux 6.13 */
 #define FINE_CLOCK_MINOR 13
 
 bool fc_base_is_volatile(uint64_t fs_type) { return fs_type == FS_TMPFS || fs_type == FS_RAMFS; }
@@ -84,7 +85,8 @@ void fc_base_remove(const char *real, unsigned levels, int64_t since_s) {
   while (levels-- > 0 && len > 1) {
     struct statx st;
     if (fc_sys_statx(AT_FDCWD, work, AT_SYMLINK_NOFOLLOW, FC_IDENTITY_MASK, &st) == 0) {
-      if ((st.stx_mask & STATX_BTIME) && st.stx_btime.tv_sec < since_s) return;
+      if (since_s != INT64_MIN && (st.stx_mask & STATX_BTIME) && st.stx_btime.tv_sec < since_s - CREATION_SLACK_S)
+        return;
       if (fc_sys_unlinkat(AT_FDCWD, work, AT_REMOVEDIR) < 0) return;
     }
     while (len > 1 && work[len - 1] != '/') len--;

@@ -34,26 +34,32 @@ static bool wait_for_done(const struct fc_session *s) {
   return __atomic_load_n(&words->done, __ATOMIC_ACQUIRE) != 0;
 }
 
-void fc_departure(struct fc_session *s) {
-  if (!s->header || !s->lock_page) return;
+int fc_departure_begin(struct fc_session *s) {
+  if (!s->header || !s->lock_page) return -1;
   const bool inert_after = s->journal_locks;
+  fc_session_unlock(s);
+  if (inert_after) return -1; /* another user or root directory: the guardian or the next start does it */
+  const int fd = fc_session_reopen(s);
+  if (fd < 0) return -1; /* reaped already, or no fd to be had: the same */
+  if (fc_session_probe(fd, FC_BYTE_MEMBERS) != F_RDLCK) return fd;
+  (void)fc_sys_close(fd);
+  return -1; /* others live */
+}
+
+void fc_departure_finish(struct fc_session *s, int fd) {
   const int64_t budget = s->header->policy.exit_budget_ns;
   char dir[PATH_MAX];
   char name[64];
   const char *slash = strrchr(s->header->path, '/');
-  size_t dir_len = slash ? (size_t)(slash - s->header->path) : 0;
-  bool known = slash && strlen(slash + 1) < sizeof name && dir_len > 0 && dir_len < sizeof dir;
-  if (known) {
-    memcpy(dir, s->header->path, dir_len);
-    dir[dir_len] = '\0';
-    memcpy(name, slash + 1, strlen(slash + 1) + 1);
+  const size_t dir_len = slash ? (size_t)(slash - s->header->path) : 0;
+  if (!slash || strlen(slash + 1) >= sizeof name || dir_len == 0 || dir_len >= sizeof dir) {
+    (void)fc_sys_close(fd);
+    return;
   }
-  fc_session_unlock(s);
-  if (inert_after || !known) return; /* another user or root directory: the guardian or the next start does it */
-  const int fd = fc_session_reopen(s);
-  if (fd < 0) return; /* reaped already, or no fd to be had: the same */
-  const int64_t start = fc_journal_now();
-  const int64_t deadline = budget == FC_INFINITY_NS ? FC_INFINITY_NS : start + budget;
+  memcpy(dir, s->header->path, dir_len);
+  dir[dir_len] = '\0';
+  memcpy(name, slash + 1, strlen(slash + 1) + 1);
+  const int64_t deadline = budget == FC_INFINITY_NS ? FC_INFINITY_NS : fc_journal_now() + budget;
   int dirfd = -1;
   for (;;) {
     const int held = fc_session_probe(fd, FC_BYTE_MEMBERS);
@@ -73,4 +79,9 @@ void fc_departure(struct fc_session *s) {
     (void)fc_sys_unlinkat(AT_FDCWD, dir, AT_REMOVEDIR); /* only when no session of this base is left */
   }
   (void)fc_sys_close(fd);
+}
+
+void fc_departure(struct fc_session *s) {
+  const int fd = fc_departure_begin(s);
+  if (fd >= 0) fc_departure_finish(s, fd);
 }

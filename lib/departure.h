@@ -10,6 +10,14 @@
 
 #include "session.h"
 
+/* The quick half, for every process: gives the lock up and looks whether others live. Returns an fd for
+ * fc_departure_finish, or -1 when there is nothing left to do here. Small frame. */
+int fc_departure_begin(struct fc_session *session);
+
+/* The slow half, for a process that saw nobody else: waits for whoever reaps, or reaps. Closes fd. */
+void fc_departure_finish(struct fc_session *session, int fd);
+
+/* Both. */
 void fc_departure(struct fc_session *session);
 
 /* Takes the exclusive lock on the open session file `name` of dirfd without waiting, makes sure that the name still

@@ -323,11 +323,16 @@ static int fd_start(void) {
 /* The inherited fd that is this very file, or -1. */
 static int inherited_fd(const struct fc_session *s) {
   const int start = fd_start();
+  int found = -1;
   for (int fd = start; fd < start + FD_HEADROOM; fd++) {
     struct statx st;
-    if (stat_fd(fd, &st) == 0 && same_file(s, &st)) return fd;
+    if (stat_fd(fd, &st) != 0 || !same_file(s, &st)) continue;
+    if (found < 0)
+      found = fd;
+    else
+      (void)fc_sys_close(fd); /* another thread's spawn happened to hand one over too */
   }
-  return -1;
+  return found;
 }
 
 /* What a joiner looks at: the file is its user's own, or came through an fd that was locked by a member. */

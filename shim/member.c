@@ -20,6 +20,7 @@ bool fc_member_prepare(void) {
     return false;
   }
   wiped = page;
+  __atomic_store_n(&wiped->pid, (uint32_t)fc_sys_getpid(), __ATOMIC_RELAXED);
   return true;
 }
 
@@ -52,9 +53,10 @@ void fc_member_record_end(int status) {
   }
 }
 
-static void depart(void *argument) {
-  (void)argument;
-  for (unsigned i = 0; i < fc_member.count; i++) fc_departure(&fc_member.sessions[i]);
+static void finish_all(void *argument) {
+  const int *fds = argument;
+  for (unsigned i = 0; i < fc_member.count; i++)
+    if (fds[i] >= 0) fc_departure_finish(&fc_member.sessions[i], fds[i]);
 }
 
 /* Calls function(argument) with the stack pointer at top. _exit may be called in a handler on an 8 KiB alternate stack,
@@ -105,11 +107,22 @@ void fc_member_leave(void) {
   uint64_t before;
   const uint64_t all = ALL_SIGNALS;
   const bool masked = fc_sys_sigmask(SIG_SETMASK, &all, &before) == 0;
-  char *stack = fc_sys_mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  /* Without memory for a stack nobody reaps here; the lock goes with the process. */
-  if (!fc_sys_is_error(stack)) {
-    call_on(stack + STACK_BYTES, depart, NULL);
-    (void)fc_sys_munmap(stack, STACK_BYTES);
+  int fds[FC_NEST_MAX];
+  bool last = false;
+  for (unsigned i = 0; i < fc_member.count; i++) {
+    fds[i] = fc_departure_begin(&fc_member.sessions[i]);
+    last |= fds[i] >= 0;
+  }
+  if (last) {
+    char *stack = fc_sys_mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (!fc_sys_is_error(stack)) {
+      call_on(stack + STACK_BYTES, finish_all, fds);
+      (void)fc_sys_munmap(stack, STACK_BYTES);
+    } else {
+      /* Without memory for a stack nobody reaps here: the next start does. */
+      for (unsigned i = 0; i < fc_member.count; i++)
+        if (fds[i] >= 0) (void)fc_sys_close(fds[i]);
+    }
   }
   if (masked) (void)fc_sys_sigmask(SIG_SETMASK, &before, NULL);
 }

@@ -8,8 +8,8 @@
 /* Hashes of names that this process created (known) or has reported as used. A hit saves the questions about the
  * object; the registry then goes by the name. A stale hit can only say "ours" of a name whose tracking the journal
  * decides anyway; a miss costs two statx. Copied by fork, which is right. Two places for each hash. */
-static uint64_t known[KNOWN_HINTS];
-static uint64_t reported[REPORTED_HINTS];
+static uint64_t known[KNOWN_HINTS] FC_PAGE_ALIGNED;
+static uint64_t reported[REPORTED_HINTS] FC_PAGE_ALIGNED;
 
 static uint64_t hash_of(unsigned session, const struct fc_name *relative) {
   const uint64_t h = fc_path_hash(relative) + session;

@@ -86,7 +86,7 @@ static void on_exit_status(int status, void *context) {
 
 /* This process is a leader: it makes the session, and first removes what orphans of this base left. */
 static void lead(const struct fc_config *config) {
-  static struct fc_base base; /* too large for a stack that may be small */
+  static struct fc_base base FC_PAGE_ALIGNED; /* too large for a stack that may be small */
   char message[FC_MESSAGE_MAX];
   if (fc_base_open(&base, config, environ, NULL, message, sizeof message) != 0) {
     say(message);
@@ -134,12 +134,11 @@ __attribute__((constructor)) static void start(void) {
   const char *disabled = variable("FILECLEANUP_DISABLE");
   const bool off = disabled && disabled[0] && strcmp(disabled, "0") != 0;
   if (!off && ((base && base[0]) || (session && session[0])) && fc_member_prepare()) {
-    (void)fc_member_pid();
     if (session) join_all(session);
     /* A relative base was the leader's, in the leader's directory. */
     const bool leaders = fc_member.count > 0 && base && base[0] != '/';
     if (base && base[0] && !leaders && !base_is_joined(base)) {
-      static struct fc_config config;
+      static struct fc_config config FC_PAGE_ALIGNED;
       char message[FC_MESSAGE_MAX];
       if (fc_config_parse(&config, environ, message, sizeof message) != 0)
         say(message);

@@ -4,7 +4,7 @@
 
 #define SLOTS 32 /* threads (and handlers on top of them) that are inside a hook with a relative name at one moment */
 
-static char slots[SLOTS][PATH_MAX];
+static char slots[SLOTS][PATH_MAX] FC_PAGE_ALIGNED;
 static uint32_t slot_busy[SLOTS];
 
 /* The working directory, guarded by a sequence number: odd = being written. Readers copy and look again. */
@@ -13,7 +13,7 @@ static struct {
   uint32_t epoch; /* the epoch it was read in */
   uint32_t len;   /* 0 = empty */
   char path[PATH_MAX];
-} cwd;
+} cwd FC_PAGE_ALIGNED;
 static uint32_t epoch = 1;
 static uint32_t unknown; /* the cache is never used again */
 static uint32_t other_root;

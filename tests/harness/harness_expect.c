@@ -110,7 +110,7 @@ static void expect_time_untouched(const struct story *plain, const struct story 
   const struct fct_entry *p0 = fct_tree_find(plain->before, name), *p1 = fct_tree_find(plain->after, name);
   const struct fct_entry *w0 = fct_tree_find(with->before, name), *w1 = fct_tree_find(with->after, name);
   if (!p0 || !p1 || !w0 || !w1 || !S_ISREG(p0->mode)) return;
-  if (p0->ino != p1->ino || !same_time(p0, p1)) return;
+  if (p0->ino != p1->ino || !same_time(p0, p1) || !fct_entry_same(p0, p1, true)) return;
   cr_expect(w0->ino == w1->ino && same_time(w0, w1), "%s: %s is another file, or its time has changed",
             fct_mode_name(with->mode), name);
 }

@@ -162,6 +162,12 @@ static void judge_what_is_there(struct model *m, const struct world *real, bool 
   }
 }
 
+bool tree_has_leak(const struct model *m, const struct world *real) {
+  for (int i = 0; i < m->gone_count; i++)
+    if (world_find(real, m->gone[i].path) >= 0) return true;
+  return false;
+}
+
 void tree_judge(struct model *m, const struct world *real, bool leaks_are_faults, struct outcome *outcome) {
   for (int i = 0; i < m->gone_count; i++)
     if (world_find(real, m->gone[i].path) < 0) outcome->deletions++;

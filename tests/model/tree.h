@@ -37,6 +37,7 @@ struct outcome {
   int deletions; /* names that the session's end took away, as they should be */
   int undecided; /* names for which the model allows both */
   int leaks;     /* leaks that are no fault: --kill-anytime */
+  int late;      /* ends of sessions that needed one more start: see driver.c, settle */
 };
 
 const char *fault_name(enum fault fault);
@@ -48,6 +49,9 @@ void alias_to_disk(const struct aliases *aliases, const char *path, char out[2 *
 
 /* Reads base and out below `root`. False: something is there that no list can make. */
 bool tree_read(const char *root, const struct aliases *aliases, struct world *real, struct outcome *outcome);
+
+/* Is a name there that had to be deleted? */
+bool tree_has_leak(const struct model *m, const struct world *real);
 
 /* Compares, and settles what may be gone: the model then has it or not as the real tree does. With `leaks_are_faults`
  * false a leaked name is counted and taken over into the model. */

@@ -1,5 +1,5 @@
-/* die DIR HOW: makes files and directories in DIR, prints "made", and ends as told: return, exit, _exit, _Exit,
- * quick_exit, abort, pause (until killed), the number of a signal, or status=N. */
+/* die DIR HOW [READY]: makes files and directories in DIR, then READY, prints "made", and ends as told: return, exit,
+ * _exit, _Exit, quick_exit, abort, pause (until killed), the number of a signal, or status=N. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,9 +27,10 @@ static void make(const char *dir) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 3) return 2;
+  if (argc != 3 && argc != 4) return 2;
   const char *how = argv[2];
   make(argv[1]);
+  if (argc == 4 && mkdir(argv[3], 0700)) return 95;
   puts("made");
   fflush(stdout);
   if (strcmp(how, "return") == 0) return 3;

@@ -54,8 +54,8 @@ Test(deaths, by_its_own_sigkill) { die_and_look("9", 128 + SIGKILL, AFTER_A_KILL
 
 Test(deaths, by_sigkill_from_outside_with_a_guardian) {
   struct fct_world *world = fct_world_new();
-  struct fct_job *job = FCT_START(world, .mode = FCT_RUN, .argv = FCT_LIST(PROBE("die"), "base", "pause"));
-  cr_assert(fct_wait_exists(world, "base/by-mkdir/below"));
+  struct fct_job *job = FCT_START(world, .mode = FCT_RUN, .argv = FCT_LIST(PROBE("die"), "base", "pause", "ready"));
+  cr_assert(fct_wait_exists(world, "ready"));
   kill(fct_job_pid(job), SIGKILL); /* the program has the pid of `filecleanup run` */
   cr_expect_eq(fct_finish(job).status, 128 + SIGKILL);
   cr_expect(fct_wait_no_guardian(world), "the guardian does not end");
