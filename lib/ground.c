@@ -20,6 +20,11 @@ bool fc_ground_same(const struct fc_ground *g, const struct fc_identity *recorde
   return fc_identity_equal(&then, now);
 }
 
+/* The session made or replaced this directory, and it is the user's all the same (N1, N2): so is what is in it. */
+static bool lost_to_user(struct fc_registry *r, const struct fc_node *node) {
+  return node->reserved || (node->tracked && !fc_ownership_tracked(r, node));
+}
+
 /* A user's directory, open as fd, holds only tracked names and directories of that kind. */
 static bool holds_only_tracked(struct fc_ground *g, struct fc_node *dir, int fd, char *path, size_t path_len,
                                unsigned depth) {
@@ -37,7 +42,9 @@ static bool holds_only_tracked(struct fc_ground *g, struct fc_node *dir, int fd,
     memcpy(path + path_len + 1, entry.name, leaf_len + 1);
     struct fc_node *node = dir ? fc_registry_child(r, dir, entry.name, leaf_len, false) : NULL;
     bool fine = false;
-    if (entry.type == DT_DIR) {
+    if (node && lost_to_user(r, node)) {
+      fine = false;
+    } else if (entry.type == DT_DIR) {
       const int below = fc_beneath_open(fd, entry.name);
       if (below >= 0) {
         fine = holds_only_tracked(g, node, below, path, path_len + 1 + leaf_len, depth + 1);
@@ -86,7 +93,7 @@ enum fc_ground_kind fc_ground_of(struct fc_ground *g, struct fc_node *node, int 
     enum fc_ground_kind kind = FC_GROUND_USER;
     if (fc_ownership_tracked(g->registry, at) && at->is_dir && above == FC_GROUND_OURS) {
       kind = FC_GROUND_OURS; /* its identity is checked below, and again at each deletion */
-    } else if (above != FC_GROUND_USER) {
+    } else if (above != FC_GROUND_USER && !lost_to_user(g->registry, at)) {
       kind = shared_or_user(g, at);
     }
     at->ground = (uint8_t)kind;

@@ -5,19 +5,19 @@
  *
  *   N1 reserved names   A name whose untracked object the session removed or renamed away or onto is the user's until
  *                       the session ends: what is created or renamed there is not tracked.      ownership.c, reserve()
- *   N2 moved data       When a process removes an untracked non-empty regular file, or empties one by O_TRUNC, what the
- *                       process had created so far becomes untracked, and so does what the session had created so far
- *                       directly in that file's directory and in the directories above it.      ownership.c,
- * data_moved() N3 own ground       A name is deleted only in the base itself, in a tracked directory on own ground, or
- * in a directory of the user's whose whole top-level subtree holds nothing but tracked names, and then only what was
- * created after the session last moved data (N2).           ground.c N4 companions       X-journal, X-wal, .X.swp, #X#
+ *   N2 moved data       When a process removes an untracked non-empty regular file, or truncates or overwrites one,
+ * what the process had created so far becomes untracked, and so does what the session had created so far directly in
+ * that file's directory and in the directories above it.      ownership.c, data_moved() N3 own ground       A name is
+ * deleted only in the base itself, in a tracked directory on own ground, or in a directory of the user's whose whole
+ * top-level subtree holds nothing but tracked names, and then only what was created after the session last moved data
+ * (N2).           ground.c N4 companions       X-journal, X-wal, .X.swp, #X#
  * ... stay beside an untracked X.             ground.c N5 links            A new hard link is tracked only if the
  * session created the inode.        ownership.c, linked() N6 moved in         A process that removed a name outside the
  * base has moved in what is older than its birth. ground.c
  *
  * N2 and N3 go further than DESIGN 4.2 says, each because of a counter-example that loses data: `cp log log.1; : > log`
- * (O_TRUNC), `tar czf logs.tgz logs && rm -rf logs` (the directories above), `git tag v1` in a repository without tags
- * (refs/tags holds nothing but the new tag, which is the user's all the same).
+ * (truncation), `tar czf logs.tgz logs && rm -rf logs` (the directories above), `git tag v1` in a repository without
+ * tags (refs/tags holds nothing but the new tag, which is the user's all the same).
  *
  * Responsible for: applying one record to the registry, and saying what a node is worth by the records alone. Must
  * never: touch the file system. Names are compared lexically; the parent's inode, which destructive records carry,

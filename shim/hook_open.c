@@ -39,6 +39,10 @@ static enum entry probing(enum entry entry) {
   return entry == ENTRY_CREAT ? ENTRY_OPEN : entry == ENTRY_CREAT64 ? ENTRY_OPEN64 : entry;
 }
 
+/* A program that opens what it would have created for writing only, and not at the end, is about to overwrite it: dd
+ * conv=notrunc, truncate(1), vim (which empties the file by ftruncate afterwards). */
+static bool overwrites(int flags) { return (flags & O_ACCMODE) == O_WRONLY && !(flags & O_APPEND); }
+
 static int fc_open(enum entry entry, int dirfd, const char *path, int flags, mode_t mode) {
   const int special = O_CREAT | O_EXCL | O_PATH | O_DIRECTORY | (O_TMPFILE & ~O_DIRECTORY);
   const int creating = flags & special;
@@ -63,7 +67,7 @@ static int fc_open(enum entry entry, int dirfd, const char *path, int flags, mod
         fc_record_created(dirfd, path, fd, false);
       return fd;
     }
-    if (errno == EEXIST) fc_record_used(dirfd, path, truncates);
+    if (errno == EEXIST) fc_record_used(dirfd, path, truncates || overwrites(flags));
     errno = saved;
     return real_entry(entry, dirfd, path, flags, mode);
   }

@@ -90,19 +90,39 @@ static long unnamed_dirfd(int dirfd) {
   return 0;
 }
 
-static long dirfd_into(int dirfd, char *out) {
+/* readlink of /proc/self/fd/N. Returns its length or -errno. */
+static long link_into(int dirfd, char *out) {
   char link[32] = "/proc/self/fd/";
   char digits[12];
   size_t n = 0;
-  if (dirfd < 0) return 0;
   for (unsigned rest = (unsigned)dirfd; n == 0 || rest; rest /= 10) digits[n++] = (char)('0' + rest % 10);
   size_t at = strlen(link);
   while (n > 0) link[at++] = digits[--n];
   link[at] = '\0';
-  const long len = fc_sys_readlinkat(AT_FDCWD, link, out, PATH_MAX);
+  return fc_sys_readlinkat(AT_FDCWD, link, out, PATH_MAX);
+}
+
+static long dirfd_into(int dirfd, char *out) {
+  if (dirfd < 0) return 0;
+  const long len = link_into(dirfd, out);
   if (len <= 0 || len >= PATH_MAX) return unnamed_dirfd(dirfd);
   return out[0] == '/' ? len : 0;
 }
+
+const char *fc_target_name_of(int fd, int *slot) {
+  *slot = slot_take();
+  if (*slot < 0) return NULL;
+  const long len = fd < 0 ? -EBADF : link_into(fd, slots[*slot]);
+  if (len > 0 && len < PATH_MAX && slots[*slot][0] == '/') {
+    slots[*slot][len] = '\0';
+    return slots[*slot];
+  }
+  slot_give(*slot);
+  *slot = -1;
+  return NULL;
+}
+
+void fc_target_give_name(int slot) { slot_give(slot); }
 
 void fc_target_close(struct fc_target *target) {
   slot_give(target->slot);

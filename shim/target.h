@@ -35,6 +35,10 @@ void fc_target_cwd_unknown(void);
 /* Absolute names mean something else from now on (chroot, setns). */
 void fc_target_root_changed(void);
 
+/* The name of an open file, in a buffer that fc_target_give_name takes back. NULL when there is none. */
+const char *fc_target_name_of(int fd, int *slot);
+void fc_target_give_name(int slot);
+
 /* What is at path now, link not followed, and the inode of the directory that holds the name. Unknown parts are 0.
  * Returns 0 or -errno of the object's statx. */
 int fc_target_object(int dirfd, const char *path, bool follow, bool with_handle, struct fc_object *out);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -18,7 +19,7 @@
 #define OVERLAYFS_MAGIC 0x794c7630
 #define WAIT_LIMIT_MS 10000
 #define MAX_WORLDS 64
-#define RELEASE_MS 5 /* a dying process gives up its memory, by which it is found, a moment before its locks */
+#define RELEASE_MS 5 /* a process that ends gives up its locks a moment after its working directory */
 #define MAX_PROCESSES 4096
 
 static struct fct_world *worlds[MAX_WORLDS];
@@ -48,6 +49,7 @@ struct fct_world *fct_world_new(void) {
   cr_assert(realpath(tmp && *tmp ? tmp : "/tmp", real), "TMPDIR: %s", strerror(errno));
   cr_assert(strlen(real) < 200, "TMPDIR is too long for the harness");
 
+  prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   struct fct_world *world = calloc(1, sizeof *world);
   cr_assert(world, "out of memory");
   worlds[world_count++] = world;
@@ -109,20 +111,29 @@ const char *fct_read(const struct fct_world *world, const char *relative) {
   return fct_slurp(fct_path(world, relative), NULL);
 }
 
-/* ---- processes of a world ---- */
+/* ---- processes of a world ----
+ *
+ * The test is its descendants' child subreaper, so every process of its worlds stands below it whatever died in
+ * between. Nothing is reaped here: a dead process that nobody has waited for is what a lazy init leaves, and must not
+ * disturb.
+ *
+ * To read /proc/PID/environ, cmdline or stat holds on to the memory of that process for a moment; should it end just
+ * then, its mappings, and the locks that live in them, outlive it by that moment, and a test would fail for it. So only
+ * own descendants are looked at, each one's memory once, and whether it lives is asked without. */
+
+#define NESTING_MAX 64
 
 enum relation { MEMBER, GUARDIAN, ANY };
 
-static bool holds_entry(const char *list, size_t length, const char *entry) {
-  for (size_t at = 0; at < length; at += strlen(list + at) + 1) {
-    if (strcmp(list + at, entry) == 0) return true;
-  }
-  return false;
-}
-
-static bool holds_text(const char *list, size_t length, const char *text) {
-  return memmem(list, length, text, strlen(text)) != NULL;
-}
+/* What the memory of a process said when it was first seen. */
+struct seen {
+  pid_t pid;
+  const char *state; /* its FILECLEANUP_STATE_DIR; "" when it has none that can be read */
+  const char *title; /* of a guardian: its command line; NULL until it has been read */
+};
+static struct seen *seen;
+static size_t seen_count;
+static size_t seen_room;
 
 static char *proc_file(pid_t pid, const char *name, size_t *length) {
   char path[64];
@@ -132,27 +143,88 @@ static char *proc_file(pid_t pid, const char *name, size_t *length) {
   return text ? text : fct_format("%s", "");
 }
 
+static const char *state_of(pid_t pid) {
+  static const char name[] = "FILECLEANUP_STATE_DIR=";
+  size_t length;
+  const char *env = proc_file(pid, "environ", &length);
+  for (size_t at = 0; at < length; at += strlen(env + at) + 1) {
+    if (strncmp(env + at, name, sizeof name - 1) == 0) return env + at + sizeof name - 1;
+  }
+  return "";
+}
+
+static struct seen *look_at(pid_t pid) {
+  for (size_t i = 0; i < seen_count; i++) {
+    if (seen[i].pid == pid) return &seen[i];
+  }
+  if (seen_count == seen_room) {
+    struct seen *grown = fct_alloc((seen_room + 1) * 2 * sizeof *grown);
+    if (seen_count) memcpy(grown, seen, seen_count * sizeof *grown);
+    seen = grown;
+    seen_room = (seen_room + 1) * 2;
+  }
+  seen[seen_count] = (struct seen){.pid = pid, .state = state_of(pid)};
+  return &seen[seen_count++];
+}
+
+/* A process gives up its working directory when it ends, zombie or not, and nothing of its memory is asked for this. */
+static bool is_dead(pid_t pid) {
+  char path[64], target[PATH_MAX];
+  snprintf(path, sizeof path, "/proc/%d/cwd", (int)pid);
+  return readlink(path, target, sizeof target) < 0 && errno != EACCES;
+}
+
+static bool is_guardian(pid_t pid) {
+  size_t length;
+  return strncmp(proc_file(pid, "comm", &length), "fc-guardian", 11) == 0;
+}
+
 static bool related(const struct fct_world *world, pid_t pid, enum relation relation) {
-  size_t comm_length, line_length, env_length;
-  const char *comm = proc_file(pid, "comm", &comm_length);
-  bool guardian = strncmp(comm, "fc-guardian", 11) == 0;
-  const char *line = proc_file(pid, "cmdline", &line_length);
-  if (relation == GUARDIAN) return guardian && holds_text(line, line_length, world->base);
-  const char *env = proc_file(pid, "environ", &env_length);
-  if (relation == ANY) return holds_text(line, line_length, world->root) || holds_text(env, env_length, world->root);
-  return !guardian && holds_entry(env, env_length, fct_format("FILECLEANUP_STATE_DIR=%s", world->state));
+  if (is_dead(pid)) return false;
+  if (relation == ANY) return true;
+  struct seen *process = look_at(pid);
+  if (!is_guardian(pid)) {
+    return relation == MEMBER && (!process->state[0] || strcmp(process->state, world->state) == 0);
+  }
+  size_t length = 0;
+  if (!process->title) process->title = proc_file(pid, "cmdline", &length);
+  return relation == GUARDIAN && strstr(process->title, world->root);
+}
+
+/* Calls itself for the children of each thread of pid. */
+static size_t add_descendants(pid_t pid, pid_t *pids, size_t count, size_t max, int depth) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+  DIR *threads = depth < NESTING_MAX ? opendir(path) : NULL;
+  if (!threads) return count; /* it has ended meanwhile */
+  for (struct dirent *entry; (entry = readdir(threads));) {
+    if (entry->d_name[0] == '.') continue;
+    size_t length;
+    char *rest = proc_file(pid, fct_format("task/%s/children", entry->d_name), &length);
+    for (char *word; (word = strtok_r(rest, " ", &rest)) && count < max;) {
+      pids[count] = (pid_t)strtol(word, NULL, 10);
+      if (pids[count] > 0) count = add_descendants(pids[count], pids, count + 1, max, depth + 1);
+    }
+  }
+  closedir(threads);
+  return count;
 }
 
 static size_t processes(const struct fct_world *world, enum relation relation, pid_t *pids, size_t max) {
-  DIR *proc = opendir("/proc");
-  cr_assert(proc, "/proc: %s", strerror(errno));
-  size_t count = 0;
-  for (struct dirent *entry; (entry = readdir(proc)) && count < max;) {
-    pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-    if (pid > 0 && pid != getpid() && related(world, pid, relation)) pids[count++] = pid;
+  static pid_t all[MAX_PROCESSES];
+  size_t found = add_descendants(getpid(), all, 0, MAX_PROCESSES, 0), count = 0;
+  for (size_t i = 0; i < found && count < max; i++) {
+    if (related(world, all[i], relation)) pids[count++] = all[i];
   }
-  closedir(proc);
   return count;
+}
+
+/* The kernel does not promise a whole list of children while processes come and go: none means none twice. */
+static bool has_none(const struct fct_world *world, enum relation relation) {
+  pid_t pid;
+  if (processes(world, relation, &pid, 1)) return false;
+  sleep_ms(RELEASE_MS);
+  return processes(world, relation, &pid, 1) == 0;
 }
 
 size_t fct_members(const struct fct_world *world, pid_t *pids, size_t max) {
@@ -168,11 +240,8 @@ static void kill_until_none(const struct fct_world *world, enum relation relatio
   static pid_t pids[MAX_PROCESSES];
   for (int waited = 0; waited < WAIT_LIMIT_MS; waited += 2) {
     size_t count = processes(world, relation, pids, MAX_PROCESSES);
-    if (count == 0) {
-      sleep_ms(RELEASE_MS);
-      return;
-    }
     for (size_t i = 0; i < count; i++) kill(pids[i], SIGKILL);
+    if (count == 0 && has_none(world, relation)) return;
     sleep_ms(2);
   }
   if (relation != ANY) cr_assert_fail("processes of the world could not be killed");
@@ -198,38 +267,27 @@ bool fct_wait_gone(const struct fct_world *world, const char *relative) {
 }
 
 static bool wait_none(const struct fct_world *world, enum relation relation) {
-  pid_t pid;
   for (int waited = 0; waited < WAIT_LIMIT_MS; waited += 2) {
-    if (processes(world, relation, &pid, 1) == 0) {
-      sleep_ms(RELEASE_MS);
-      return true;
-    }
+    if (has_none(world, relation)) return true;
     sleep_ms(2);
   }
   return false;
 }
 
-/* Processes of the group that are not yet dead. A zombie is dead: its locks are gone, whenever its parent looks. */
 static bool group_lives(pid_t group) {
-  DIR *proc = opendir("/proc");
-  cr_assert(proc, "/proc: %s", strerror(errno));
-  bool lives = false;
-  for (struct dirent *entry; (entry = readdir(proc)) && !lives;) {
-    pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-    size_t length;
-    const char *stat = pid > 0 ? strrchr(proc_file(pid, "stat", &length), ')') : NULL;
-    char state;
-    int parent, pgrp;
-    if (stat && sscanf(stat, ") %c %d %d", &state, &parent, &pgrp) == 3) lives = pgrp == group && !strchr("ZX", state);
+  static pid_t all[MAX_PROCESSES];
+  size_t found = add_descendants(getpid(), all, 0, MAX_PROCESSES, 0);
+  for (size_t i = 0; i < found; i++) {
+    if (getpgid(all[i]) == group && !is_dead(all[i])) return true;
   }
-  closedir(proc);
-  return lives;
+  return false;
 }
 
 void fct_wait_group_dead(pid_t group) {
   for (int waited = 0; waited < WAIT_LIMIT_MS; waited += 2) {
-    if (!group_lives(group)) return;
-    sleep_ms(2);
+    bool lives = group_lives(group);
+    sleep_ms(RELEASE_MS);
+    if (!lives && !group_lives(group)) return;
   }
   cr_assert_fail("the process group does not end");
 }
@@ -257,4 +315,6 @@ void fct_worlds_remove(void) {
     free(worlds[i]);
   }
   world_count = 0;
+  seen = NULL;
+  seen_count = seen_room = 0;
 }

@@ -219,6 +219,10 @@ void rules_exchanged(struct model *m, int process, const char *a, const char *b,
     reserve(m, session, a, sure_not(limit));
     reserve(m, session, b, sure_not(limit));
   }
+  if (in_base(a) != in_base(b)) { /* one of the two leaves the base: not removed, but gone from where it was */
+    if (world_is_full_file(&m->world, a)) data_may_have_moved(m, process, a, sure_and(sure_not(own_a), MAYBE));
+    if (world_is_full_file(&m->world, b)) data_may_have_moved(m, process, b, sure_and(sure_not(own_b), MAYBE));
+  }
   claims_limit(m, session, a, limit);
   claims_limit(m, session, b, limit);
   claims_move(m, session, a, "base/exchanged now");

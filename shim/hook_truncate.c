@@ -1,0 +1,41 @@
+/* hook_truncate: N2 also holds when a file of the user's is made shorter: its data may have gone into what was created.
+ */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "real.h"
+#include "record.h"
+
+static void fc_truncating(const char *path, off64_t length) {
+  if (fc_member.count && length >= 0) fc_record_used(AT_FDCWD, path, true);
+}
+
+/* Only a regular file that gets shorter is asked for its name. */
+static void fc_truncating_fd(int fd, off64_t length) {
+  struct statx st;
+  int slot;
+  if (fc_member.count == 0 || length < 0) return;
+  if (fc_sys_statx(fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_SIZE, &st) < 0) return;
+  if ((st.stx_mode & S_IFMT) != S_IFREG || st.stx_size <= (uint64_t)length) return;
+  const char *name = fc_target_name_of(fd, &slot);
+  if (!name) return;
+  fc_record_used(AT_FDCWD, name, true);
+  fc_target_give_name(slot);
+}
+
+FC_EXPORT int truncate(const char *path, off_t length) {
+  fc_truncating(path, length);
+  return FC_REAL(truncate)(path, length);
+}
+FC_EXPORT int truncate64(const char *path, off64_t length) {
+  fc_truncating(path, length);
+  return FC_REAL(truncate64)(path, length);
+}
+FC_EXPORT int ftruncate(int fd, off_t length) {
+  fc_truncating_fd(fd, length);
+  return FC_REAL(ftruncate)(fd, length);
+}
+FC_EXPORT int ftruncate64(int fd, off64_t length) {
+  fc_truncating_fd(fd, length);
+  return FC_REAL(ftruncate64)(fd, length);
+}
