@@ -65,8 +65,8 @@ int64_t fc_session_start_time(uint32_t pid) {
   char text[512];
   (void)snprintf(path, sizeof path, "/proc/%u/stat", pid);
   if (read_file(path, text, sizeof text) <= 0) return -1;
-  const char *p = strrchr(text, ')'); /* the name in parentheses may hold anything */
-  if (!p) return -1;
+  const char *p = strrchr(text, ')');                             /* the name in parentheses may hold anything */
+  if (!p || p[1] != ' ' || p[2] == 'Z' || p[2] == 'X') return -1; /* a zombie needs no files any more */
   for (int field = 2; field < 22; field++) {
     p = strchr(p + 1, ' ');
     if (!p) return -1;

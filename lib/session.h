@@ -134,7 +134,8 @@ bool fc_session_boot_id(uint8_t out[16]);
 /* The checksum that header->check must equal. */
 uint64_t fc_session_check(const struct fc_session_header *header);
 
-/* The start time of a process in clock ticks since boot (field 22 of /proc/PID/stat), or -1. */
+/* The start time of a process in clock ticks since boot (field 22 of /proc/PID/stat), or -1 when it is gone or a
+ * zombie. */
 int64_t fc_session_start_time(uint32_t pid);
 
 #endif

@@ -4,6 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <stddef.h>
+#include <string.h>
+#include <sys/un.h>
+
 #include "real.h"
 #include "record.h"
 
@@ -27,6 +31,15 @@ FC_EXPORT int mkstemp64(char *name) { return fc_made_file(name, FC_REAL(mkstemp6
 FC_EXPORT int mkostemp(char *name, int flags) { return fc_made_file(name, FC_REAL(mkostemp)(name, flags)); }
 FC_EXPORT int mkostemp64(char *name, int flags) { return fc_made_file(name, FC_REAL(mkostemp64)(name, flags)); }
 
+FC_EXPORT int mkstemps(char *name, int suffix) { return fc_made_file(name, FC_REAL(mkstemps)(name, suffix)); }
+FC_EXPORT int mkstemps64(char *name, int suffix) { return fc_made_file(name, FC_REAL(mkstemps64)(name, suffix)); }
+FC_EXPORT int mkostemps(char *name, int suffix, int flags) {
+  return fc_made_file(name, FC_REAL(mkostemps)(name, suffix, flags));
+}
+FC_EXPORT int mkostemps64(char *name, int suffix, int flags) {
+  return fc_made_file(name, FC_REAL(mkostemps64)(name, suffix, flags));
+}
+
 FC_EXPORT char *mkdtemp(char *name) {
   char *const result = FC_REAL(mkdtemp)(name);
   (void)fc_made(AT_FDCWD, name, result ? 0 : -1, true);
@@ -48,4 +61,40 @@ FC_EXPORT int link(const char *old_path, const char *new_path) {
 FC_EXPORT int linkat(int old_dirfd, const char *old_path, int new_dirfd, const char *new_path, int flags) {
   return fc_linked(old_dirfd, old_path, new_dirfd, new_path,
                    FC_REAL(linkat)(old_dirfd, old_path, new_dirfd, new_path, flags));
+}
+
+FC_EXPORT int mkfifo(const char *path, mode_t mode) {
+  return fc_made(AT_FDCWD, path, FC_REAL(mkfifo)(path, mode), false);
+}
+FC_EXPORT int mkfifoat(int dirfd, const char *path, mode_t mode) {
+  return fc_made(dirfd, path, FC_REAL(mkfifoat)(dirfd, path, mode), false);
+}
+FC_EXPORT int mknod(const char *path, mode_t mode, dev_t device) {
+  return fc_made(AT_FDCWD, path, FC_REAL(mknod)(path, mode, device), false);
+}
+FC_EXPORT int mknodat(int dirfd, const char *path, mode_t mode, dev_t device) {
+  return fc_made(dirfd, path, FC_REAL(mknodat)(dirfd, path, mode, device), false);
+}
+/* libc's headers no longer declare these two; old programs import them. */
+int __xmknod(int version, const char *path, mode_t mode, dev_t *device);
+int __xmknodat(int version, int dirfd, const char *path, mode_t mode, dev_t *device);
+FC_EXPORT int __xmknod(int version, const char *path, mode_t mode, dev_t *device) {
+  return fc_made(AT_FDCWD, path, FC_REAL(__xmknod)(version, path, mode, device), false);
+}
+FC_EXPORT int __xmknodat(int version, int dirfd, const char *path, mode_t mode, dev_t *device) {
+  return fc_made(dirfd, path, FC_REAL(__xmknodat)(version, dirfd, path, mode, device), false);
+}
+
+/* A named socket is a name; an abstract or unnamed one is none. */
+FC_EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length) {
+  const int result = FC_REAL(bind)(fd, address, length);
+  const size_t start = offsetof(struct sockaddr_un, sun_path);
+  if (result != 0 || fc_member.count == 0 || length <= start || address->sa_family != AF_UNIX) return result;
+  char path[sizeof((struct sockaddr_un *)0)->sun_path + 1];
+  size_t n = length - start;
+  if (n >= sizeof path) n = sizeof path - 1;
+  memcpy(path, (const char *)address + start, n);
+  path[n] = '\0';
+  if (path[0]) fc_record_created(AT_FDCWD, path, -1, false);
+  return result;
 }

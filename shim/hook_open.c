@@ -99,25 +99,20 @@ FC_EXPORT int creat64(const char *path, mode_t mode) {
   return fc_open(ENTRY_CREAT64, AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
 }
 
-/* The modes w and a create: the name is made first, by open with O_EXCL, and the caller's own call then finds it. A
- * mode with x is its own proof. An unknown first letter is EINVAL and creates nothing. */
-static FILE *fc_fopen(FILE *(*real)(const char *, const char *), const char *path, const char *mode) {
+/* fopen and freopen. The modes w and a create: the name is made first, by open with O_EXCL, and the caller's own call
+ * then finds it (a failed freopen closes the stream, so the caller's call is never used as a probe). A mode with x is
+ * its own proof. An unknown first letter is EINVAL and creates nothing. Returns true when success of the caller's call
+ * is the proof. */
+static bool fc_prepare_stream(const char *path, const char *mode) {
   struct fc_target target;
-  if (fc_member.count == 0 || !mode || (mode[0] != 'w' && mode[0] != 'a') || !fc_target_open(&target, AT_FDCWD, path))
-    return real(path, mode);
+  if (fc_member.count == 0 || !path || !mode || (mode[0] != 'w' && mode[0] != 'a') ||
+      !fc_target_open(&target, AT_FDCWD, path))
+    return false;
   fc_target_close(&target);
-  const int saved = errno;
   const char *const comma = strchr(mode, ','); /* ",ccs=" may hold any letter */
   const char *const x = strchr(mode, 'x');
-  if (x && (!comma || x < comma)) {
-    FILE *const file = real(path, mode);
-    if (file) {
-      const int after = errno;
-      fc_record_created(AT_FDCWD, path, -1, false);
-      errno = after;
-    }
-    return file;
-  }
+  if (x && (!comma || x < comma)) return true;
+  const int saved = errno;
   const int fd = FC_REAL(open)(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | FC_O_LARGEFILE, 0666);
   if (fd >= 0) {
     fc_record_created(AT_FDCWD, path, fd, false);
@@ -126,12 +121,24 @@ static FILE *fc_fopen(FILE *(*real)(const char *, const char *), const char *pat
     fc_record_used(AT_FDCWD, path, mode[0] == 'w');
   }
   errno = saved;
-  return real(path, mode);
+  return false;
 }
 
+#define STREAM(path, mode, call)                                                                                       \
+  const bool proof = fc_prepare_stream(path, mode);                                                                    \
+  FILE *const file = call;                                                                                             \
+  if (file && proof) fc_record_created(AT_FDCWD, path, -1, false);                                                     \
+  return file
+
 FC_EXPORT FILE *fopen(const char *restrict path, const char *restrict mode) {
-  return fc_fopen(FC_REAL(fopen), path, mode);
+  STREAM(path, mode, FC_REAL(fopen)(path, mode));
 }
 FC_EXPORT FILE *fopen64(const char *restrict path, const char *restrict mode) {
-  return fc_fopen(FC_REAL(fopen64), path, mode);
+  STREAM(path, mode, FC_REAL(fopen64)(path, mode));
+}
+FC_EXPORT FILE *freopen(const char *restrict path, const char *restrict mode, FILE *restrict stream) {
+  STREAM(path, mode, FC_REAL(freopen)(path, mode, stream));
+}
+FC_EXPORT FILE *freopen64(const char *restrict path, const char *restrict mode, FILE *restrict stream) {
+  STREAM(path, mode, FC_REAL(freopen64)(path, mode, stream));
 }

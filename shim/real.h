@@ -11,6 +11,7 @@
 #include <ftw.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #define FC_HOOKS_BOUND_ONLY 1

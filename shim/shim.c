@@ -79,10 +79,21 @@ static void warn(void *context, const char *line) {
   say(line);
 }
 
+/* keep-on-failure needs the status, which only on_exit tells. A preloaded library's constructor runs before libc
+ * registers the destructors, so this handler runs after them, and leaving is its business then. Forked children inherit
+ * both. */
+static bool leaves_by_on_exit;
+
 static void on_exit_status(int status, void *context) {
   (void)context;
+  const int saved = errno;
   fc_member_record_end(status);
+  fc_member_leave();
+  errno = saved;
 }
+
+/* Its status is not told to handlers: for keep-on-failure a leader that ends so has failed. */
+static void on_quick_exit(void) { fc_member_leave(); }
 
 /* This process is a leader: it makes the session, and first removes what orphans of this base left. */
 static void lead(const struct fc_config *config) {
@@ -145,10 +156,11 @@ __attribute__((constructor)) static void start(void) {
       else if (config.has_base && !config.disabled && !base_is_joined(config.base))
         lead(&config);
     }
+    if (fc_member.count) (void)at_quick_exit(on_quick_exit); /* registered first, so it runs last */
     for (unsigned i = 0; i < fc_member.count; i++) {
       const struct fc_session_header *h = fc_member.sessions[i].header;
       if (h->policy.on_exit == FC_ON_EXIT_KEEP_ON_FAILURE && h->leader_pid == fc_member_pid()) {
-        (void)on_exit(on_exit_status, NULL);
+        leaves_by_on_exit = on_exit(on_exit_status, NULL) == 0;
         break;
       }
     }
@@ -158,6 +170,6 @@ __attribute__((constructor)) static void start(void) {
 
 __attribute__((destructor)) static void finish(void) {
   const int saved = errno;
-  fc_member_leave();
+  if (!leaves_by_on_exit) fc_member_leave();
   errno = saved;
 }

@@ -2,10 +2,14 @@
  * the next start must find the way back to what should be: the user's things at their names with their contents, ours
  * gone, no quarantine left, nothing lost in one.
  *
- * The test is a small tracer. The probe kill_host creates files under filecleanup and stops at a marker (SIGURG). There
- * the tracer plays an outsider who replaces some of them, so that their verification fails and they are put back, and
- * from there it counts the system calls of the process that reaps: the probe itself at its exit under LD_PRELOAD, or
+ * The test is a small tracer. The probe kill_host creates files under filecleanup and stops at a marker (SIGURG). From
+ * there the tracer counts the system calls of the process that reaps: the probe itself at its exit under LD_PRELOAD, or
  * the guardian. At the entry of the k-th it kills; the call is not executed any more.
+ *
+ * The tracer also plays an outsider. At the marker he replaces some names, which the first look at them must notice.
+ * When the reaper enters the rename that captures "late" or "contested" he replaces these, after the first look, so
+ * that the verification fails and they are put back; he takes the name "contested" again as soon as it is free; and he
+ * puts a file into "guested-late" when that is about to be captured whole.
  *
  * FC_KILL_POINTS says how many points each test tries at most; without it each is tried. */
 #include <criterion/criterion.h>
@@ -35,6 +39,8 @@
 #define RUN_LIMIT_S 30
 #define TRACEES_MAX 64
 #define NEVER INT_MAX
+#define PAIRS 120
+#define LOADER_CALLS 40
 
 TestSuite(kill_points, .fini = fct_teardown, .timeout = 280);
 
@@ -163,7 +169,8 @@ static const char *judge_contested(const struct fct_world *world, const struct o
 struct trace {
   const struct fct_world *world;
   enum victim victim;
-  int kill_at; /* the k-th system call after the marker, from 1 */
+  int kill_at;   /* the k-th system call after the marker, from 1 */
+  bool recovery; /* the program is the next start, and counts from its first system call */
 
   pid_t known[TRACEES_MAX]; /* those that had their first stop */
   int known_count;
@@ -243,15 +250,13 @@ static void at_a_system_call(struct trace *t, pid_t pid) {
     outsider_at_a_rename(t->world, leaf, &t->outsider);
   }
   if (t->calls != t->kill_at) return;
-  if (getenv("FC_KILL_POINTS_SHOW"))
-    fprintf(stderr, "  %d: system call %llu\n", t->calls, (unsigned long long)info.entry.nr);
   if (t->victim == GUARDIAN_AND_HOST) kill(t->host, SIGKILL);
   kill(t->target, SIGKILL);
   t->killed = true;
 }
 
 /* In the child. */
-static _Noreturn void become_the_host(const struct fct_world *world, bool bare) {
+static _Noreturn void become_the_host(const struct fct_world *world, bool bare, bool recovery) {
   setsid();
   const int null = open("/dev/null", O_RDWR);
   const int err = open(fct_path(world, "trace-err"), O_CREAT | O_TRUNC | O_WRONLY, 0644);
@@ -268,7 +273,10 @@ static _Noreturn void become_the_host(const struct fct_world *world, bool bare) 
   if (bare) {
     setenv("LD_PRELOAD", SHIM, 1);
     setenv("FILECLEANUP_BASE_DIR", world->base, 1);
-    execl(HOST, HOST, world->base, (char *)NULL);
+    if (recovery)
+      execlp("true", "true", (char *)NULL);
+    else
+      execl(HOST, HOST, world->base, (char *)NULL);
   } else {
     execl(COMMAND, COMMAND, "run", "--base", world->base, "--", HOST, world->base, (char *)NULL);
   }
@@ -279,12 +287,13 @@ static _Noreturn void become_the_host(const struct fct_world *world, bool bare) 
 static void trace_one_run(struct trace *t) {
   const pid_t first = fork();
   cr_assert(first >= 0, "fork: %s", strerror(errno));
-  if (first == 0) become_the_host(t->world, t->victim == THE_HOST);
+  if (first == 0) become_the_host(t->world, t->victim == THE_HOST, t->recovery);
   int status;
   cr_assert(waitpid(first, &status, 0) == first, "waitpid: %s", strerror(errno));
   if (WIFEXITED(status) && WEXITSTATUS(status) == 124) cr_skip("ptrace is not allowed here");
   cr_assert(WIFSTOPPED(status), "the tracee did not stop: %#x", status);
   is_new(t, first);
+  if (t->recovery) t->target = t->host = first;
   const long options = PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
                        PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
   cr_assert(ptrace(PTRACE_SETOPTIONS, first, NULL, options) == 0, "PTRACE_SETOPTIONS: %s", strerror(errno));
@@ -396,6 +405,38 @@ static void kill_everywhere(enum victim victim, const char *name) {
   cr_assert_eq(failures, 0, "%s: %d points failed, see above", name, failures);
   cr_assert_gt(tried, 0, "%s: nobody was killed", name);
 }
+
+/* The next start is killed as well, while it recovers: the one after that must find the way back just so. */
+static void kill_twice(void) {
+  struct sigaction action = {.sa_handler = on_alarm};
+  sigaction(SIGALRM, &action, NULL);
+  umask(022);
+  struct fct_world *world = fct_world_new();
+  struct trace whole = {.world = world, .victim = THE_HOST, .kill_at = NEVER};
+  const char *wrong = run_and_judge(&whole);
+  cr_assert_null(wrong, "wrong without any kill: %s", wrong);
+
+  const int pairs = points_to_try(PAIRS);
+  int tried = 0;
+  for (int i = 0; i < pairs; i++) {
+    struct trace first = {.world = world, .victim = THE_HOST, .kill_at = 1 + i * 7919 % whole.calls};
+    empty_directory(world->base, true);
+    lay_out(world, "base");
+    trace_one_run(&first);
+    /* The first of its system calls are the loader's. */
+    struct trace second = {.world = world, .victim = THE_HOST, .recovery = true, .outsider = first.outsider};
+    second.kill_at = LOADER_CALLS + i * 104729 % whole.calls;
+    trace_one_run(&second);
+    tried += first.killed && second.killed;
+    wrong = judge(&second);
+    cr_assert_null(wrong, "killed at system call %d, and the next start at %d of its own: %s", first.kill_at,
+                   second.kill_at, wrong);
+  }
+  fprintf(stderr, "recovery: %d pairs of kill points tried\n", tried);
+  cr_assert_gt(tried, pairs / 4, "nearly all recoveries had ended before they were to be killed");
+}
+
+Test(kill_points, the_recovery_after_a_kill) { kill_twice(); }
 
 Test(kill_points, the_exit_of_an_ld_preload_host) { kill_everywhere(THE_HOST, "host at its exit"); }
 

@@ -161,7 +161,10 @@ static void do_and_kill(struct run *run, const struct action *action) {
     return;
   before = run->model;
   (void)model_apply(&run->model, action);
-  if (!tree_same_shape(&run->model.world, &real)) run->model = before;
+  const bool undone = tree_same(&before.world, &real, true) || !tree_same(&run->model.world, &real, false);
+  if (undone) run->model = before;
+  (void)snprintf(run->outcome->killed_in, sizeof run->outcome->killed_in, "%.700s: %s", line,
+                 undone ? "not done" : "done, or begun");
   for (int i = 0; i < run->model.world.name_count; i++) { /* it may have died before it wrote */
     const struct name *name = &run->model.world.names[i];
     const int there = world_object(&real, name->path);

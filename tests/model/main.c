@@ -68,6 +68,7 @@ static void report(const struct options *options, const char *name, struct list 
   struct outcome again = *first;
   char path[512];
   fprintf(stderr, "model: %s: %s (%s): %s\n", name, fault_name(first->fault), engine_name(engine), first->what);
+  if (first->killed_in[0]) fprintf(stderr, "model: last kill inside an action: %s\n", first->killed_in);
   driver_copy_log(settings, stderr);
   if (!options->kill_anytime) {
     shrink(list, engine, settings, first);

@@ -95,6 +95,17 @@ static void reserve_moved(struct model *m, int session, const char *path) {
   }
 }
 
+/* What is reserved in a directory may be taken to stay so in that directory, whoever moves it. */
+void rules_dir_moved(struct model *m, const char *from, const char *to) {
+  for (int i = 0, count = m->reserve_count; i < count; i++) {
+    char path[PATH_SIZE];
+    if (!path_below(m->reserves[i].path, from)) continue;
+    path_set(path, m->reserves[i].path);
+    path_replace_prefix(path, from, to);
+    reserve(m, m->reserves[i].session, path, MAYBE);
+  }
+}
+
 /* ---- N2 ---- */
 
 static void data_may_have_moved(struct model *m, int process, const char *path, enum sure proof) {
@@ -171,17 +182,6 @@ void rules_linked(struct model *m, int process, const char *from, const char *to
   rules_created(m, process, to, sure_and(proof, own_inode));
 }
 
-/* What is reserved in a directory may be taken to stay so when the directory is moved. */
-static void reserves_follow(struct model *m, int session, const char *from, const char *to) {
-  for (int i = 0, count = m->reserve_count; i < count; i++) {
-    char path[PATH_SIZE];
-    if (m->reserves[i].session != session || !path_below(m->reserves[i].path, from)) continue;
-    path_set(path, m->reserves[i].path);
-    path_replace_prefix(path, from, to);
-    reserve(m, session, path, MAYBE);
-  }
-}
-
 /* A renamed directory takes along what the session tracks below it. */
 static void claims_move(struct model *m, int session, const char *from, const char *to) {
   for (int i = 0; i < m->claim_count; i++)
@@ -204,7 +204,6 @@ void rules_renamed(struct model *m, int process, const char *from, const char *t
   const enum sure limit = sure_and(sure_not(onto_users), sure_not(rules_reserved(m, session, to)));
   claims_limit(m, session, from, sure_and(in_base(to) ? limit : NO, proof));
   claims_move(m, session, from, to);
-  reserves_follow(m, session, from, to);
 }
 
 void rules_exchanged(struct model *m, int process, const char *a, const char *b, enum sure proof) {
@@ -228,6 +227,4 @@ void rules_exchanged(struct model *m, int process, const char *a, const char *b,
   claims_move(m, session, a, "base/exchanged now");
   claims_move(m, session, b, a);
   claims_move(m, session, "base/exchanged now", b);
-  reserves_follow(m, session, a, b);
-  reserves_follow(m, session, b, a);
 }

@@ -113,6 +113,7 @@ void rules_used(struct model *m, int process, const char *path, bool odd);
 void rules_linked(struct model *m, int process, const char *from, const char *to, enum sure proof);
 void rules_renamed(struct model *m, int process, const char *from, const char *to, enum sure proof);
 void rules_exchanged(struct model *m, int process, const char *a, const char *b, enum sure proof);
+void rules_dir_moved(struct model *m, const char *from, const char *to); /* by anybody */
 
 /* Shared by rules.c and reap.c. */
 enum sure sure_not(enum sure a);

@@ -178,11 +178,13 @@ void tree_judge(struct model *m, const struct world *real, bool leaks_are_faults
   m->may_count = 0;
 }
 
-bool tree_same_shape(const struct world *a, const struct world *b) {
+bool tree_same(const struct world *a, const struct world *b, bool contents) {
   if (a->name_count != b->name_count) return false;
   for (int i = 0; i < a->name_count; i++) {
+    const struct object *one = &a->objects[a->names[i].object];
     const int there = world_object(b, a->names[i].path);
-    if (there < 0 || b->objects[there].kind != a->objects[a->names[i].object].kind) return false;
+    if (there < 0 || b->objects[there].kind != one->kind) return false;
+    if (contents && strcmp(b->objects[there].text, one->text) != 0) return false;
   }
   return true;
 }

@@ -34,10 +34,11 @@ struct outcome {
   enum fault fault;
   char what[400];
   int actions, processes;
-  int deletions; /* names that the session's end took away, as they should be */
-  int undecided; /* names for which the model allows both */
-  int leaks;     /* leaks that are no fault: --kill-anytime */
-  int late;      /* ends of sessions that needed one more start: see driver.c, settle */
+  int deletions;       /* names that the session's end took away, as they should be */
+  int undecided;       /* names for which the model allows both */
+  int leaks;           /* leaks that are no fault: --kill-anytime */
+  char killed_in[800]; /* --kill-anytime: the last action that was not finished, and what became of it */
+  int late;            /* ends of sessions that needed one more start: see driver.c, settle */
 };
 
 const char *fault_name(enum fault fault);
@@ -57,7 +58,7 @@ bool tree_has_leak(const struct model *m, const struct world *real);
  * false a leaked name is counted and taken over into the model. */
 void tree_judge(struct model *m, const struct world *real, bool leaks_are_faults, struct outcome *outcome);
 
-/* Same names and kinds; contents aside. */
-bool tree_same_shape(const struct world *a, const struct world *b);
+/* Same names and kinds, and with `contents` the same in them. */
+bool tree_same(const struct world *a, const struct world *b, bool contents);
 
 #endif

@@ -1,11 +1,14 @@
 /* exchange_attacker: somebody who swaps the user's files with tracked ones, as fast as he can, while they are deleted.
  *
- * usage: exchange_attacker victims BASE           lay out the user's files, and print how many there are
+ * usage: exchange_attacker victims BASE
+ *          lays out the user's files, and prints how many there are
  *        exchange_attacker attack BASE COUNTERS [held]
- *                                                 swap until SIGTERM; the file COUNTERS holds struct counters; held:
- * into directories by descriptors that stay good when they are moved away exchange_attacker session BASE NUMBER under
- * the shim: create files and directories, print how many files, end exchange_attacker count BASE             look
- * everywhere below BASE and print which victims are missing
+ *          swaps until SIGTERM; the file COUNTERS holds struct counters. held: he holds the session's directories open,
+ *          and so reaches into them also when they have been taken away.
+ *        exchange_attacker session BASE NUMBER
+ *          under the shim: creates files and directories, prints how many files, ends
+ *        exchange_attacker count BASE
+ *          looks everywhere below BASE and prints which victims are missing
  *
  * Responsible for: victims v0, v1, ... (files) and w0, w1, ... (directories with one file) that are told by their
  * contents and so can be found wherever they end up. The attacker must never: remove a victim, or enter a quarantine.
@@ -301,6 +304,7 @@ static int swap_until_it_is_gone(const struct target *target, struct counters *c
     if (exchange(home, fd, there, counters)) continue;
     at_home[victim] = false;
     counters->displaced++;
+    fprintf(stderr, "victim %d met the reaper at %s/%s\n", victim, target->name, there);
     return swaps + 1;
   }
 }

@@ -1,10 +1,14 @@
 /* exit_storm: all processes of one session end within the same milliseconds, round after round.
  *
  * usage: exit_storm drive MODE SHIM COMMAND BASE ROUNDS PROCESSES KILLED
- *          MODE bare (LD_PRELOAD=SHIM) or run (COMMAND run); KILLED none, half or all: how many end by SIGKILL
  *        exit_storm leader BASE PROCESSES JOINERS KILLED REPORT_FD
  *        exit_storm joiner FILE REPORT_FD
  *        exit_storm noop
+ *
+ * MODE is bare (LD_PRELOAD=SHIM) or run (COMMAND run); KILLED says how many end by SIGKILL: none, half or all.
+ * EXIT_STORM_STATE in the environment names a state directory to make and to use. Then there is a log beside it too,
+ * and each session must have been reaped exactly once; only in bare mode with half of them killed the next start may do
+ * it.
  *
  * Responsible for: the driver, which is not under the shim, starts one session in each round and looks at the base at
  * the very moment when the last process of the session is gone (that is, when the last copy of the report pipe is
@@ -281,9 +285,29 @@ static void round_of(const struct storm *storm, int processes, int joiners, stru
   if (entries(storm->base) != 0) counts->left++;
 }
 
+/* Each reaping writes one line into the log. -1 when there is no log. */
+static long count_reapings(void) {
+  const char *log = getenv("FILECLEANUP_LOG_FILE");
+  FILE *const file = log ? fopen(log, "re") : NULL;
+  if (!file) return -1;
+  char line[2 * PATH_MAX];
+  long count = 0;
+  while (fgets(line, sizeof line, file)) count += strstr(line, ": removed ") != NULL;
+  fclose(file);
+  return count;
+}
+
 static int drive(const struct storm *storm, int rounds, int processes) {
   struct counts counts = {0};
   long joiners = 0;
+  const char *state = getenv("EXIT_STORM_STATE");
+  if (state) {
+    char log[PATH_MAX];
+    snprintf(log, sizeof log, "%s.log", state);
+    if (mkdir(state, 0700) != 0 || setenv("FILECLEANUP_STATE_DIR", state, 1) != 0) die(state);
+    setenv("FILECLEANUP_LOG", "info", 1);
+    setenv("FILECLEANUP_LOG_FILE", log, 1);
+  }
   if (mkdir(storm->base, 0700) != 0 && errno != EEXIST) die(storm->base);
   const int64_t from = now_ms();
   for (int i = 0; i < rounds && counts.lost == 0 && counts.left == 0; i++) {
@@ -291,12 +315,14 @@ static int drive(const struct storm *storm, int rounds, int processes) {
     joiners += now;
     round_of(storm, processes, now, &counts);
   }
+  const long reapings = count_reapings();
   printf("rounds %d processes %d killed %s: joiners %ld kept %ld lost %ld failed %ld late %ld latest_ms %ld left %ld "
-         "(%lld ms)\n",
+         "reapings %ld (%lld ms)\n",
          rounds, processes, storm->killed, joiners, counts.kept, counts.lost, counts.failed, counts.late,
-         counts.latest_ms, counts.left, (long long)(now_ms() - from));
+         counts.latest_ms, counts.left, reapings, (long long)(now_ms() - from));
   const bool may_be_late = strcmp(storm->killed, "none") != 0;
-  return counts.lost || counts.left || counts.failed || counts.kept != joiners || (counts.late && !may_be_late);
+  return counts.lost || counts.left || counts.failed || counts.kept != joiners || (counts.late && !may_be_late) ||
+         (reapings >= 0 && !(may_be_late && storm->bare) && reapings != rounds);
 }
 
 int main(int argc, char **argv) {

@@ -2,9 +2,9 @@
  *
  * usage: kill_host BASE
  *
- * Creates BASE/own-file, own-link, own-directory/{a,below/b}, replaced, recreated, contested and guested/ours, then
- * sends itself SIGURG: the tracer stops it there, plays the outsider who changes some of these, and begins to count
- * system calls. SIGURG is ignored by default, so without a tracer nothing happens.
+ * Creates own-file, own-link, own-directory/{a,below/b}, replaced, recreated, late, contested, guested/ours and
+ * guested-late/ours in BASE, then sends itself SIGURG: the tracer stops it there and begins to count system calls, and
+ * plays an outsider who changes some of these. SIGURG is ignored by default, so without a tracer nothing happens.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -431,7 +431,7 @@ Test(policies, tmpdir_exports_the_base) {
 Test(policies, a_program_that_does_not_exist_is_127) {
   struct fct_world *world = fct_world_new();
   struct fct_result result =
-      FCT_EXECUTE(world, .script = "$FC_COMMAND run --base temp -- no-such-program; echo $?; ls");
+      FCT_EXECUTE(world, .script = "$FC_COMMAND run --base temp -- ./no-such-program; echo $?; ls");
   cr_expect_str_eq(result.out, "127\nbase\n", "%s", result.out);
   cr_expect(strncmp(result.err, "filecleanup", 11) == 0, "%s", result.err);
 }
