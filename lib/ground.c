@@ -69,42 +69,50 @@ static struct fc_node *top_of(struct fc_node *node) {
 
 static enum fc_ground_kind shared_or_user(struct fc_ground *g, struct fc_node *node) {
   struct fc_node *top = top_of(node);
-  if (top->ground == FC_GROUND_UNKNOWN || top == node) {
-    top->ground = FC_GROUND_USER;
+  if (top->subtree == FC_GROUND_UNKNOWN) {
+    top->subtree = FC_GROUND_USER;
     char *path = fc_arena_alloc(&g->registry->arena, PATH_BYTES);
     const int fd = path ? fc_beneath_open(g->base_fd, fc_registry_leaf(top)) : -1;
     if (fd >= 0) {
       memcpy(path, fc_registry_leaf(top), top->leaf_len + 1u);
-      if (holds_only_tracked(g, top, fd, path, top->leaf_len, 0)) top->ground = FC_GROUND_SHARED;
+      if (holds_only_tracked(g, top, fd, path, top->leaf_len, 0)) top->subtree = FC_GROUND_SHARED;
       (void)fc_sys_close(fd);
     }
   }
-  return (enum fc_ground_kind)top->ground;
+  return (enum fc_ground_kind)top->subtree;
+}
+
+/* The directory at node, open as fd or (-1) by its name, is the very one that the session made. */
+static bool is_the_one(struct fc_ground *g, const struct fc_node *node, int fd) {
+  struct fc_identity now;
+  struct statx st;
+  int own = -1;
+  if (fd < 0) {
+    char *path = fc_arena_alloc(&g->registry->arena, PATH_BYTES);
+    own = path && fc_registry_path(node, path, PATH_BYTES) ? fc_beneath_open(g->base_fd, path) : -1;
+  }
+  const bool same = (fd >= 0 || own >= 0) &&
+                    fc_identity_take(fd >= 0 ? fd : own, "", g->header->with_handle != 0, &now, &st) == 0 &&
+                    fc_ground_same(g, &node->identity, &now);
+  if (own >= 0) (void)fc_sys_close(own);
+  return same;
 }
 
 enum fc_ground_kind fc_ground_of(struct fc_ground *g, struct fc_node *node, int fd) {
   if (!node->parent || g->header->policy.track == FC_TRACK_ALL) return FC_GROUND_OURS;
-  if (node->ground != FC_GROUND_UNKNOWN) return (enum fc_ground_kind)node->ground;
-  /* Walk up to the first directory whose ground is known, then down again: no recursion on deep trees. */
-  for (;;) {
+  /* From the first directory above whose ground is known downwards: no recursion on deep trees. A directory that the
+   * session made counts only while it stands there itself: another may have its name by now. */
+  while (node->ground == FC_GROUND_UNKNOWN) {
     struct fc_node *at = node;
     while (at->parent->parent && at->parent->ground == FC_GROUND_UNKNOWN) at = at->parent;
     const enum fc_ground_kind above = at->parent->parent ? (enum fc_ground_kind)at->parent->ground : FC_GROUND_OURS;
     enum fc_ground_kind kind = FC_GROUND_USER;
-    if (fc_ownership_tracked(g->registry, at) && at->is_dir && above == FC_GROUND_OURS) {
-      kind = FC_GROUND_OURS; /* its identity is checked below, and again at each deletion */
+    if (above == FC_GROUND_OURS && at->is_dir && fc_ownership_tracked(g->registry, at)) {
+      if (is_the_one(g, at, at == node ? fd : -1)) kind = FC_GROUND_OURS;
     } else if (above != FC_GROUND_USER && !lost_to_user(g->registry, at)) {
       kind = shared_or_user(g, at);
     }
     at->ground = (uint8_t)kind;
-    if (at == node) break;
-  }
-  if (node->ground == FC_GROUND_OURS) {
-    struct fc_identity now;
-    struct statx st;
-    if (fc_identity_take(fd, "", g->header->with_handle != 0, &now, &st) < 0 ||
-        !fc_ground_same(g, &node->identity, &now))
-      node->ground = FC_GROUND_USER; /* another directory has the name now */
   }
   return (enum fc_ground_kind)node->ground;
 }

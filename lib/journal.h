@@ -9,9 +9,9 @@
  * only ever stand behind that word, so they can never be read as a record.
  *
  *   start cell    word | check | result | pid | type, flags, path_len, path2_len | time_ns | identity
- *   info cell     word | 0 | parent identity, size, mode of the object that is removed or renamed   (FC_REC_INFO)
- *   target cell   word | 0 | identity, parent, size, mode of what a rename met at its target       (FC_REC_TARGET)
- *   path cells    word | 0 | 56 bytes of path, path and path2 without a separator
+ *   info cell     word | 0 | parent, size, mode, identity of the object that is removed or renamed   (FC_REC_INFO;
+ * without it the start cell has the identity) target cell   word | 0 | identity, parent, size, mode of what a rename
+ * met at its target       (FC_REC_TARGET) path cells    word | 0 | 56 bytes of path, path and path2 without a separator
  *
  * Writer: one atomic add on head->next reserves the cells; the bodies are written; `check`, keyed with the number from
  * the 0600 header, covers everything but `result` and the target cell; a release store of the start cell's word
@@ -63,7 +63,6 @@ enum fc_record_type {
 enum fc_record_flags {
   FC_REC_INFO = 1 << 0,      /* an info cell follows */
   FC_REC_TARGET = 1 << 1,    /* a target cell follows */
-  FC_REC_KNOWN = 1 << 2,     /* this process created the name itself a moment ago: no info was asked for */
   FC_REC_TRUNCATES = 1 << 3, /* USED: the open empties the file */
   FC_REC_DIR = 1 << 4,       /* CREATE, ADOPT: the object is a directory */
   FC_REC_HAS_FD = 1 << 5,    /* EXEC: an inheritable locked fd goes along */

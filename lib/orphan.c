@@ -30,8 +30,8 @@ static void drop_stale(int dirfd, const char *name) {
   (void)fc_sys_close(fd);
 }
 
-unsigned fc_orphan_scan(int dirfd, const char *dir, bool reap, int64_t deadline_ns, fc_orphan_warn warn,
-                        void *context) {
+unsigned fc_orphan_scan(int dirfd, const char *dir, const char *own_id, bool reap, int64_t deadline_ns,
+                        fc_orphan_warn warn, void *context) {
   static const char *const why[] = {
       [FC_VERDICT_FOREIGN] = "is not a private file of this user",
       [FC_VERDICT_FUTURE] = "was written by a later version",
@@ -50,6 +50,7 @@ unsigned fc_orphan_scan(int dirfd, const char *dir, bool reap, int64_t deadline_
     while (fc_list_next(&list, &entry) == 1) {
       if (strncmp(entry.name, ".new-", 5) == 0) drop_stale(dirfd, entry.name);
       if (strncmp(entry.name, FC_SESSION_PREFIX, sizeof FC_SESSION_PREFIX - 1) != 0) continue;
+      if (strcmp(entry.name + sizeof FC_SESSION_PREFIX - 1, own_id) == 0) continue;
       int fd;
       const enum fc_verdict verdict = fc_session_open_file(dirfd, entry.name, &fd, header);
       if (verdict == FC_VERDICT_VALID) {

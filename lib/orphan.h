@@ -14,8 +14,9 @@
 /* Called with one line for each file that is not what it claims to be. */
 typedef void (*fc_orphan_warn)(void *context, const char *line);
 
-/* Looks at every file of the state directory dirfd (path dir, for messages). reap: dead sessions are reaped until
- * deadline_ns (CLOCK_BOOTTIME). Returns how many dead sessions were found. */
-unsigned fc_orphan_scan(int dirfd, const char *dir, bool reap, int64_t deadline_ns, fc_orphan_warn warn, void *context);
+/* Looks at every file of the state directory dirfd (path dir, for messages) but that of the session own_id. reap: dead
+ * sessions are reaped until deadline_ns (CLOCK_BOOTTIME). Returns how many dead sessions were found. */
+unsigned fc_orphan_scan(int dirfd, const char *dir, const char *own_id, bool reap, int64_t deadline_ns,
+                        fc_orphan_warn warn, void *context);
 
 #endif

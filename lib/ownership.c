@@ -84,12 +84,14 @@ static void linked(struct fc_registry *r, const struct fc_replayed *rec) {
   if (node) node->tracked = false;
 }
 
-/* True when the object that was there is the one that the session created at this node. An object without information
- * (KNOWN: this process had just made the name itself) is taken by its name. */
+/* The identity of the object that was removed or renamed, as it was just before the call. */
+static const struct fc_identity *identity_of(const struct fc_replayed *rec) {
+  return rec->has_info ? &rec->info.identity : &rec->start.identity;
+}
+
+/* True when that object is the one that the session created at this node. */
 static bool was_ours(struct fc_registry *r, const struct fc_node *node, const struct fc_replayed *rec) {
-  if (!fc_ownership_tracked(r, node)) return false;
-  if (!rec->has_info) return true;
-  return !rec->info.mode || fc_identity_equal(&node->identity, &rec->info.identity);
+  return fc_ownership_tracked(r, node) && fc_identity_equal(&node->identity, identity_of(rec));
 }
 
 static void forget_object(struct fc_registry *r, struct fc_node *node) {
@@ -157,8 +159,7 @@ static void renamed(struct fc_registry *r, const struct fc_replayed *rec) {
   }
   bool stays_ours = ours;
   if (rec->result == FC_RESULT_ONTO) {
-    const struct fc_identity *source_id = ours ? &source->identity : source_object ? &source_object->identity : NULL;
-    if (seen && seen->mode && source_id && fc_identity_equal(source_id, &seen->identity)) return; /* one inode: no-op */
+    if (seen && seen->mode && fc_identity_equal(identity_of(rec), &seen->identity)) return; /* one inode: no-op */
     const bool target_ours =
         seen && seen->mode && fc_ownership_tracked(r, target) && fc_identity_equal(&target->identity, &seen->identity);
     if (!target_ours) {

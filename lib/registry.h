@@ -36,9 +36,10 @@ struct fc_node {
   bool tracked;  /* an object of the session's stands here, by the records */
   bool reserved; /* N1: the name is the user's until the session ends */
   bool is_dir;
-  bool used;      /* opened by this session while it existed (USED) */
-  bool adopted;   /* handed over, by this reaping, to a live session: itself, or something below it */
-  uint8_t ground; /* ground.c's memory */
+  bool used;       /* opened by this session while it existed (USED) */
+  bool adopted;    /* handed over, by this reaping, to a live session: itself, or something below it */
+  uint8_t ground;  /* ground.c's memory of this directory */
+  uint8_t subtree; /* and of everything below it, when it is a topmost one */
 };
 
 struct fc_process {

@@ -123,12 +123,12 @@ void fc_record_used(int dirfd, const char *path, bool truncates) {
   for (unsigned i = 0; i < fc_member.count; i++) {
     if (!(target.inside & (1u << i))) continue;
     const uint64_t hash = hash_of(i, &target.relative[i]);
-    if (hint_has(known, KNOWN_HINTS, hash)) continue; /* our own: neither the user's data nor a neighbour's name */
-    if (!truncates && hint_has(reported, REPORTED_HINTS, hash)) continue;
+    const bool is_known = hint_has(known, KNOWN_HINTS, hash);
+    if (!truncates && (is_known || hint_has(reported, REPORTED_HINTS, hash))) continue;
     struct fc_record record = {
         .type = FC_REC_USED, .pid = fc_member_pid(), .time_ns = fc_journal_now(), .path = target.relative[i]};
     if (truncates) {
-      if (!asked && fc_target_object(dirfd, path, true, any_with_handle(), &object) == -ENOENT) break;
+      if (!asked && fc_target_object(dirfd, path, true, !is_known, any_with_handle(), &object) == -ENOENT) break;
       asked = true;
       record.flags = FC_REC_TRUNCATES | FC_REC_INFO;
       record.info = &object;
@@ -144,6 +144,30 @@ static void begin(struct fc_pending *pending) {
   pending->onto = false;
 }
 
+/* What is known of the object that a destructive call is aimed at, asked at most twice for all sessions. */
+struct question {
+  struct fc_object object;
+  int answer;       /* 1 = not asked yet, else fc_target_object's */
+  bool with_parent; /* the answer holds the parent's inode */
+};
+
+/* Puts the answer into record: a name that this process made itself needs no parent, so its identity fits the start
+ * cell; another gets an info cell. False when there is nothing at the name. */
+static bool describe(struct question *q, struct fc_record *record, int dirfd, const char *path, bool is_known) {
+  if (q->answer > 0 || (!is_known && !q->with_parent && q->answer == 0)) {
+    q->answer = fc_target_object(dirfd, path, false, !is_known, any_with_handle(), &q->object);
+    q->with_parent = !is_known;
+  }
+  if (q->answer == -ENOENT || q->answer == -ENOTDIR) return false;
+  if (is_known) {
+    record->identity = &q->object.identity;
+  } else {
+    record->flags |= FC_REC_INFO;
+    record->info = &q->object;
+  }
+  return true;
+}
+
 void fc_record_removing(struct fc_pending *pending, int dirfd, const char *path) {
   struct fc_target target;
   begin(pending);
@@ -152,22 +176,14 @@ void fc_record_removing(struct fc_pending *pending, int dirfd, const char *path)
     return;
   }
   pending->any = true;
-  struct fc_object object;
-  int asked = 1;
+  struct question question = {.answer = 1};
   for (unsigned i = 0; i < fc_member.count; i++) {
     if (!(target.inside & (1u << i))) continue;
     const uint64_t hash = hash_of(i, &target.relative[i]);
-    struct fc_record record = {.type = FC_REC_UNLINK,
-                               .flags = FC_REC_KNOWN,
-                               .pid = fc_member_pid(),
-                               .time_ns = fc_journal_now(),
-                               .path = target.relative[i]};
-    if (!hint_has(known, KNOWN_HINTS, hash)) {
-      if (asked > 0) asked = fc_target_object(dirfd, path, false, any_with_handle(), &object);
-      if (asked == -ENOENT || asked == -ENOTDIR) break; /* the call will fail; if not, the name was new to everybody */
-      record.flags = FC_REC_INFO;
-      record.info = &object;
-    }
+    struct fc_record record = {
+        .type = FC_REC_UNLINK, .pid = fc_member_pid(), .time_ns = fc_journal_now(), .path = target.relative[i]};
+    const bool is_known = hint_has(known, KNOWN_HINTS, hash);
+    if (!describe(&question, &record, dirfd, path, is_known)) break; /* the call will fail, or the name is new to all */
     pending->index[i] = fc_journal_append(&fc_member.sessions[i].journal, &record);
     hint_drop(known, KNOWN_HINTS, hash);
     hint_drop(reported, REPORTED_HINTS, hash);
@@ -206,8 +222,7 @@ void fc_record_renaming(struct fc_pending *pending, int old_dirfd, const char *o
   if (from_inside || to_inside) {
     pending->any = true;
     pending->onto = to_inside;
-    struct fc_object object;
-    int asked = 1;
+    struct question question = {.answer = 1};
     for (unsigned i = 0; i < fc_member.count; i++) {
       const bool out = from.inside & (1u << i);
       const bool in = to.inside & (1u << i);
@@ -228,15 +243,8 @@ void fc_record_renaming(struct fc_pending *pending, int old_dirfd, const char *o
         record.type = FC_REC_RENAME_IN;
         record.flags = FC_REC_TARGET;
       }
-      const bool source_known = out && !exchange && hint_has(known, KNOWN_HINTS, from_hash);
-      if (source_known) {
-        record.flags |= FC_REC_KNOWN;
-      } else if (out) {
-        if (asked > 0) asked = fc_target_object(old_dirfd, old_path, false, any_with_handle(), &object);
-        if (asked == -ENOENT || asked == -ENOTDIR) break; /* nothing to rename */
-        record.flags |= FC_REC_INFO;
-        record.info = &object;
-      }
+      const bool is_known = out && !exchange && hint_has(known, KNOWN_HINTS, from_hash);
+      if (out && !describe(&question, &record, old_dirfd, old_path, is_known)) break; /* nothing to rename */
       pending->index[i] = fc_journal_append(&fc_member.sessions[i].journal, &record);
     }
   } else {
@@ -256,19 +264,11 @@ bool fc_record_target(int new_dirfd, const char *new_path, bool known_only, stru
   }
   fc_target_close(&target);
   memset(out, 0, sizeof *out);
-  if (!ours) {
-    /* Unknown = all zero = the user's. */
-    return !known_only && fc_target_object(new_dirfd, new_path, false, any_with_handle(), out) == 0;
-  }
-  /* A name that we made ourselves needs no parent: it cannot be reserved by its inode. */
-  struct statx st;
-  if (fc_identity_take(new_dirfd, new_path, any_with_handle(), &out->identity, &st) < 0) {
-    memset(out, 0, sizeof *out);
-    return false;
-  }
-  out->mode = st.stx_mode;
-  out->has_data = (st.stx_mode & S_IFMT) == S_IFREG && st.stx_size > 0;
-  return true;
+  if (known_only && !ours) return false;
+  /* Unknown = all zero = the user's. A name that we made ourselves cannot be reserved by its parent's inode. */
+  if (fc_target_object(new_dirfd, new_path, false, !ours, any_with_handle(), out) == 0) return true;
+  memset(out, 0, sizeof *out);
+  return false;
 }
 
 void fc_record_renamed(struct fc_pending *pending, enum fc_result result, const struct fc_object *target, int old_dirfd,

@@ -118,7 +118,7 @@ static void lead(const struct fc_config *config) {
     if (dirfd >= 0) {
       const int64_t budget = config->policy.exit_budget_ns;
       const int64_t deadline = budget == FC_INFINITY_NS ? budget : fc_journal_now() + budget;
-      (void)fc_orphan_scan(dirfd, dir, config->policy.on_startup != 0, deadline, warn, NULL);
+      (void)fc_orphan_scan(dirfd, dir, session->header->id, config->policy.on_startup != 0, deadline, warn, NULL);
       (void)fc_sys_close(dirfd);
     }
   } else {

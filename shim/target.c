@@ -193,7 +193,8 @@ static void parent_inode(int dirfd, const char *path, struct fc_object *out) {
   out->parent_minor = st.stx_dev_minor;
 }
 
-int fc_target_object(int dirfd, const char *path, bool follow, bool with_handle, struct fc_object *out) {
+int fc_target_object(int dirfd, const char *path, bool follow, bool with_parent, bool with_handle,
+                     struct fc_object *out) {
   memset(out, 0, sizeof *out);
   struct statx st;
   /* A trailing slash makes the kernel follow a link; the call itself will see to it. */
@@ -205,6 +206,6 @@ int fc_target_object(int dirfd, const char *path, bool follow, bool with_handle,
   if (rc < 0) return rc;
   out->mode = st.stx_mode;
   out->has_data = (st.stx_mode & S_IFMT) == S_IFREG && st.stx_size > 0;
-  parent_inode(dirfd, path, out);
+  if (with_parent) parent_inode(dirfd, path, out);
   return 0;
 }

@@ -39,8 +39,9 @@ void fc_target_root_changed(void);
 const char *fc_target_name_of(int fd, int *slot);
 void fc_target_give_name(int slot);
 
-/* What is at path now, link not followed, and the inode of the directory that holds the name. Unknown parts are 0.
- * Returns 0 or -errno of the object's statx. */
-int fc_target_object(int dirfd, const char *path, bool follow, bool with_handle, struct fc_object *out);
+/* What is at path now, and with with_parent the inode of the directory that holds the name. follow: a link stands for
+ * what it leads to. Unknown parts are 0. Returns 0 or -errno of the object's statx. */
+int fc_target_object(int dirfd, const char *path, bool follow, bool with_parent, bool with_handle,
+                     struct fc_object *out);
 
 #endif

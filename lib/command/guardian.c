@@ -15,97 +15,81 @@
 #include "reaper.h"
 
 #define UNSEEN_POLL_MS 50 /* while a process lives that cannot hold the lock (exec without any fd to spare) */
+#define READY_FD 3
 
 struct place {
   char dir[PATH_MAX];
-  char name[64];
+  const char *name;
   int dirfd;
   int fd;
+  struct fc_session_header header;
 };
 
-static void set_title(const struct fc_session *session, char *title, size_t size) {
-  (void)prctl(PR_SET_NAME, "fc-guardian", 0, 0, 0);
-  if (!title || size == 0) return;
-  memset(title, 0, size);
-  (void)snprintf(title, size, "fc-guardian %s", session->header->base);
-}
-
-/* Everything but the pipe goes: an open stdout would make $(command) hang. */
-static int close_everything(int keep) {
-  const int pipe_fd = fcntl(keep, F_DUPFD, 3);
-  if (pipe_fd < 0) return -errno;
-  for (int fd = 0; fd < 3; fd++) (void)close(fd);
-  for (int i = 0; i < 3; i++)
-    if (open("/dev/null", O_RDWR) != i) return -ENXIO;
-  if (pipe_fd > 3) (void)close_range(3, (unsigned)pipe_fd - 1, 0);
-  (void)close_range((unsigned)pipe_fd + 1, ~0u, 0);
-  (void)fcntl(pipe_fd, F_SETFD, FD_CLOEXEC);
-  return pipe_fd;
-}
-
-static int open_place(const struct fc_session *session, struct place *at) {
-  const char *slash = strrchr(session->header->path, '/');
-  (void)snprintf(at->dir, sizeof at->dir, "%.*s", (int)(slash - session->header->path), session->header->path);
-  (void)snprintf(at->name, sizeof at->name, "%s", slash + 1);
-  at->dirfd = open(at->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (at->dirfd < 0) return -errno;
-  at->fd = fc_session_reopen(session);
-  if (at->fd < 0) return at->fd;
-  return fc_sys_lock(at->fd, FC_F_OFD_SETLK, F_WRLCK, FC_BYTE_GUARDIAN, NULL);
-}
-
-static void sleep_and_reap(const struct fc_session *session, const struct place *at) {
-  for (;;) {
-    const int rc = fc_sys_lock(at->fd, FC_F_OFD_SETLKW, F_WRLCK, FC_BYTE_MEMBERS, NULL);
-    if (rc == -EINTR) continue;
-    if (rc < 0) return; /* the next start reaps */
-    struct statx st;
-    if (fc_sys_statx(at->fd, "", AT_EMPTY_PATH, STATX_NLINK, &st) < 0 || st.stx_nlink == 0) return; /* somebody has */
-    struct fc_reap_result result;
-    if (fc_reaper_run(at->dirfd, at->name, at->fd, session->header, FC_INFINITY_NS, &result) != FC_REAP_WAIT) return;
-    (void)fc_sys_lock(at->fd, FC_F_OFD_SETLK, F_UNLCK, FC_BYTE_MEMBERS, NULL);
-    (void)poll(NULL, 0, UNSEEN_POLL_MS);
+/* Lets go of every lock that this process inherited by a mapping: ours, and under an outer session the shim's. */
+static void drop_lock_mappings(void) {
+  FILE *maps = fopen("/proc/self/maps", "re");
+  if (!maps) return;
+  char line[PATH_MAX + 128];
+  while (fgets(line, sizeof line, maps)) {
+    unsigned long from;
+    unsigned long to;
+    char mode[8];
+    if (sscanf(line, "%lx-%lx %7s", &from, &to, mode) != 3) continue;
+    if (strcmp(mode, "---s") == 0 && strstr(line, "/" FC_SESSION_PREFIX))
+      (void)fc_sys_munmap((void *)from, (size_t)(to - from));
   }
+  (void)fclose(maps);
 }
 
-static void guardian_main(struct fc_session *session, int ready, char *title, size_t title_size) {
+/* In the child: everything but the pipe goes (an open stdout would make $(command) hang), and so do the launcher's
+ * memory and environment: its mapping of the lock, and under an outer session the shim's, would keep both sessions
+ * alive. The raw system call, since an outer session's exec hook would hand its lock over. */
+static void become_guardian(const struct fc_session *session, int ready, bool silent) {
+  static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE, SIGIO, SIGTSTP, SIGTTIN, SIGTTOU};
   sigset_t blocked;
   (void)sigemptyset(&blocked);
-  static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE, SIGIO, SIGTSTP, SIGTTIN, SIGTTOU};
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) (void)sigaddset(&blocked, numbers[i]);
   (void)sigprocmask(SIG_SETMASK, &blocked, NULL);
   (void)setsid();
-  if (chdir("/") != 0) _exit(1); /* cannot happen; a guardian that pins a directory of the host would be noticed */
-  set_title(session, title, title_size);
-  /* The launcher's mapping came along with the fork; as long as it stands the session never ends. */
-  fc_session_unlock(session);
-  ready = close_everything(ready);
-  struct place at;
-  if (ready < 0 || open_place(session, &at) < 0) _exit(1);
-  if (write(ready, "+", 1) != 1) _exit(1);
-  (void)close(ready);
-  if (session->header->policy.on_startup) (void)fc_orphan_scan(at.dirfd, at.dir, true, FC_INFINITY_NS, NULL, NULL);
-  sleep_and_reap(session, &at);
-  (void)rmdir(at.dir); /* only when no session of this base is left */
-  _exit(0);
+  if (chdir("/") != 0) return; /* cannot happen; a guardian that pins a directory of the host would be noticed */
+  char self[PATH_MAX];
+  const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+  if (n <= 0) return;
+  self[n] = '\0';
+  /* dup2 clears close-on-exec, which is wanted for the pipe alone. */
+  const int saved = ready == READY_FD ? dup(ready) : ready;
+  if (dup2(saved, READY_FD) != READY_FD) return;
+  for (int fd = 0; fd < READY_FD; fd++) (void)close(fd);
+  for (int fd = 0; fd < READY_FD; fd++)
+    if (open("/dev/null", O_RDWR) != fd) return;
+  (void)close_range(READY_FD + 1, ~0u, 0);
+  char name[] = FC_GUARDIAN_NAME;
+  char *argv[] = {name, (char *)session->header->base, (char *)session->header->path, NULL};
+  char *envp[] = {NULL};
+  if (!silent) {
+    (void)FC_SYS3(SYS_execve, self, argv, envp);
+    return;
+  }
+  /* An exec would make this an ordinary child of the host again (it resets the exit signal). */
+  drop_lock_mappings();
+  (void)FC_SYS1(SYS_exit_group, fc_guardian_main(3, argv));
 }
 
 /* A child that wait() and SIGCHLD know nothing of. As PID 1 or child subreaper an orphaned guardian would come back to
  * us as a stranger among the host's children. */
 static pid_t clone_silently(void) { return (pid_t)FC_SYS5(SYS_clone, 0, 0, 0, 0, 0); }
 
-int fc_guardian_start(const struct fc_session *session, char *title, size_t title_size) {
+int fc_guardian_start(const struct fc_session *session) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return -errno;
   int subreaper = 0;
   (void)prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0, 0, 0);
   const bool silent = subreaper || getpid() == 1;
-  struct fc_session copy = *session;
   const pid_t child = silent ? clone_silently() : fork();
   if (child == 0) {
     (void)close(ends[0]);
-    if (silent || fork() == 0) guardian_main(&copy, ends[1], title, title_size);
-    _exit(0);
+    if (silent || fork() == 0) become_guardian(session, ends[1], silent);
+    (void)FC_SYS1(SYS_exit_group, 0);
   }
   const int error = child < 0 ? (silent ? -child : errno) : 0;
   (void)close(ends[1]);
@@ -121,4 +105,45 @@ int fc_guardian_start(const struct fc_session *session, char *title, size_t titl
   (void)close(ends[0]);
   if (error) return -error;
   return n == 1 ? 0 : -ECHILD;
+}
+
+/* Opens the session file as any stranger would, and takes the guardian's byte. */
+static int open_place(struct place *at, const char *path) {
+  const char *slash = strrchr(path, '/');
+  if (!slash || (size_t)(slash - path) >= sizeof at->dir) return -EINVAL;
+  memcpy(at->dir, path, (size_t)(slash - path));
+  at->dir[slash - path] = '\0';
+  at->name = slash + 1;
+  at->dirfd = open(at->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (at->dirfd < 0) return -errno;
+  if (fc_session_open_file(at->dirfd, at->name, &at->fd, &at->header) != FC_VERDICT_VALID) return -ESTALE;
+  return fc_sys_lock(at->fd, FC_F_OFD_SETLK, F_WRLCK, FC_BYTE_GUARDIAN, NULL);
+}
+
+static void sleep_and_reap(const struct place *at) {
+  for (;;) {
+    const int rc = fc_sys_lock(at->fd, FC_F_OFD_SETLKW, F_WRLCK, FC_BYTE_MEMBERS, NULL);
+    if (rc == -EINTR) continue;
+    if (rc < 0) return; /* the next start reaps */
+    struct statx st;
+    if (fc_sys_statx(at->fd, "", AT_EMPTY_PATH, STATX_NLINK, &st) < 0 || st.stx_nlink == 0) return; /* somebody has */
+    struct fc_reap_result result;
+    if (fc_reaper_run(at->dirfd, at->name, at->fd, &at->header, FC_INFINITY_NS, &result) != FC_REAP_WAIT) return;
+    (void)fc_sys_lock(at->fd, FC_F_OFD_SETLK, F_UNLCK, FC_BYTE_MEMBERS, NULL);
+    (void)poll(NULL, 0, UNSEEN_POLL_MS);
+  }
+}
+
+int fc_guardian_main(int argc, char **argv) {
+  static struct place at;
+  (void)prctl(PR_SET_NAME, FC_GUARDIAN_NAME, 0, 0, 0);
+  if (argc != 3 || open_place(&at, argv[2]) < 0) return 1;
+  if (write(READY_FD, "+", 1) != 1) return 1;
+  (void)close(READY_FD);
+  /* Not our own session: a short program may have ended by now, and who waits for it waits for the orphans too. */
+  if (at.header.policy.on_startup)
+    (void)fc_orphan_scan(at.dirfd, at.dir, at.header.id, true, FC_INFINITY_NS, NULL, NULL);
+  sleep_and_reap(&at);
+  (void)rmdir(at.dir); /* only when no session of this base is left */
+  return 0;
 }

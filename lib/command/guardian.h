@@ -9,8 +9,13 @@
 
 #include "session.h"
 
-/* Starts the guardian of session and waits until it is ready. title (title_size bytes) is the memory of the command
- * line, which the guardian overwrites with its own name. Returns 0 or -errno. */
-int fc_guardian_start(const struct fc_session *session, char *title, size_t title_size);
+/* argv[0] of a guardian: `fc-guardian BASE SESSION-FILE`, by which people and ps know it. */
+#define FC_GUARDIAN_NAME "fc-guardian"
+
+/* Starts the guardian of session and waits until it is ready. Returns 0 or -errno. */
+int fc_guardian_start(const struct fc_session *session);
+
+/* What the command does when it finds itself called FC_GUARDIAN_NAME. Returns an exit status. */
+int fc_guardian_main(int argc, char **argv);
 
 #endif

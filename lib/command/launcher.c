@@ -197,7 +197,7 @@ static void look_at_state(const struct fc_session *session, bool reap) {
   state_dir_of(session, dir, sizeof dir);
   const int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (dirfd < 0) return;
-  (void)fc_orphan_scan(dirfd, dir, reap, FC_INFINITY_NS, warn, NULL);
+  (void)fc_orphan_scan(dirfd, dir, session->header->id, reap, FC_INFINITY_NS, warn, NULL);
   (void)close(dirfd);
 }
 
@@ -301,8 +301,7 @@ static int set_environment(const struct launch *launch, const struct fc_session 
   return preload(shim);
 }
 
-static int launch_program(struct launch *launch, const struct fc_config *config, char **argv, char *title,
-                          size_t title_size) {
+static int launch_program(struct launch *launch, const struct fc_config *config, char **argv) {
   static struct fc_base base;
   static struct fc_session session;
   char message[FC_MESSAGE_MAX];
@@ -333,7 +332,7 @@ static int launch_program(struct launch *launch, const struct fc_config *config,
   }
   look_at_state(&session, !launch->guardian && config->policy.on_startup);
   if (launch->guardian) {
-    rc = fc_guardian_start(&session, title, title_size);
+    rc = fc_guardian_start(&session);
     if (rc < 0)
       (void)fprintf(stderr, "filecleanup-run: no guardian (%s): what is killed is cleaned up by the next start\n",
                     strerror(-rc));
@@ -347,7 +346,7 @@ static int launch_program(struct launch *launch, const struct fc_config *config,
   return status;
 }
 
-int fc_launcher_main(int argc, char **argv, char *title, size_t title_size) {
+int fc_launcher_main(int argc, char **argv) {
   static struct launch launch = {.guardian = true};
   static struct fc_config config;
   const int first = parse_options(&launch, argc, argv);
@@ -367,6 +366,5 @@ int fc_launcher_main(int argc, char **argv, char *title, size_t title_size) {
     unmake_private_base(&launch);
     return become(program);
   }
-  /* getopt has permuted nothing ("+"), and the guardian overwrites the memory of argv only in its own process. */
-  return launch_program(&launch, &config, program, title, title_size);
+  return launch_program(&launch, &config, program);
 }

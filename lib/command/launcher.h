@@ -7,14 +7,11 @@
 #ifndef FC_LAUNCHER_H
 #define FC_LAUNCHER_H
 
-#include <stddef.h>
-
 #define FC_EXIT_FAILURE 125 /* as env(1): our own failure, the program cannot be run, it is not found */
 #define FC_EXIT_NOT_EXECUTABLE 126
 #define FC_EXIT_NOT_FOUND 127
 
-/* argv[0] is "run". Returns an exit status when the program was not, or is no longer, run. title: memory of the command
- * line, for the guardian's name. */
-int fc_launcher_main(int argc, char **argv, char *title, size_t title_size);
+/* argv[0] is "run". Returns an exit status when the program was not, or is no longer, run. */
+int fc_launcher_main(int argc, char **argv);
 
 #endif

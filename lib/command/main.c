@@ -3,11 +3,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "guardian.h"
 #include "launcher.h"
 
 #define EXIT_USAGE 2
-
-extern char **environ;
 
 struct hook_row {
   const char *name;
@@ -38,14 +37,9 @@ static void usage(FILE *out) {
 }
 
 int main(int argc, char **argv) {
-  /* The command line and the environment lie in one piece of memory, which a guardian uses for its name. */
-  char *end = argv[0];
-  for (int i = 0; i < argc; i++)
-    if (argv[i] == end) end += strlen(argv[i]) + 1;
-  char *const title = argv[0];
-  const size_t title_size = argc > 0 ? (size_t)(end - argv[0]) : 0;
+  if (argc > 0 && strcmp(argv[0], FC_GUARDIAN_NAME) == 0) return fc_guardian_main(argc, argv);
   const char *verb = argc > 1 ? argv[1] : "";
-  if (strcmp(verb, "run") == 0) return fc_launcher_main(argc - 1, argv + 1, title, title_size);
+  if (strcmp(verb, "run") == 0) return fc_launcher_main(argc - 1, argv + 1);
   if (strcmp(verb, "hooks") == 0) return print_hooks();
   if (strcmp(verb, "--version") == 0) {
     (void)printf("filecleanup %s\n", FC_VERSION);

@@ -135,9 +135,9 @@ static int apply_two(struct model *m, const struct action *action) {
     rules_removed(m, action->process, to, MAYBE);
   }
   if (error != 0 || same) return error;
-  rules_dir_moved(m, from, to);
+  rules_moved(m, from, to);
   if (exchange) {
-    rules_dir_moved(m, to, from);
+    rules_moved(m, to, from);
     rules_exchanged(m, action->process, from, to, proof);
     world_swap(w, from, to);
   } else {

@@ -162,7 +162,11 @@ static void do_and_kill(struct run *run, const struct action *action) {
   before = run->model;
   (void)model_apply(&run->model, action);
   const bool undone = tree_same(&before.world, &real, true) || !tree_same(&run->model.world, &real, false);
-  if (undone) run->model = before;
+  if (undone) {
+    run->model = before;
+    if (world_find(&before.world, action->path) >= 0) /* it may have said already that it uses the name */
+      rules_used(&run->model, action->process, action->path, true);
+  }
   (void)snprintf(run->outcome->killed_in, sizeof run->outcome->killed_in, "%.700s: %s", line,
                  undone ? "not done" : "done, or begun");
   for (int i = 0; i < run->model.world.name_count; i++) { /* it may have died before it wrote */
@@ -175,13 +179,14 @@ static void do_and_kill(struct run *run, const struct action *action) {
   judge(run, "after a kill inside an action");
 }
 
+/* Not where the tree would not show what happened: names made up by mkstemp, two empty files exchanged. */
 static bool may_kill_inside(const struct run *run, const struct action *action) {
   int alive = 0;
   const int session = run->model.processes[action->process].session;
   for (int i = 1; i < PROCESSES_MAX; i++)
     alive += run->model.processes[i].live && run->model.processes[i].session == session;
   return run->settings->kill_anytime && session >= 0 && alive > 1 && action->verb != VERB_MKSTEMP &&
-         action->verb != VERB_MKDTEMP && rand() % 12 == 0;
+         action->verb != VERB_MKDTEMP && action->verb != VERB_EXCHANGE && rand() % 12 == 0;
 }
 
 static void do_action(struct run *run, const struct action *action) {

@@ -95,8 +95,11 @@ static void reserve_moved(struct model *m, int session, const char *path) {
   }
 }
 
-/* What is reserved in a directory may be taken to stay so in that directory, whoever moves it. */
-void rules_dir_moved(struct model *m, const char *from, const char *to) {
+/* What is reserved in a directory may be taken to stay so in that directory, whoever moves it; and who used a name that
+ * has moved, or that something was moved to, may or may not be its heir. */
+void rules_moved(struct model *m, const char *from, const char *to) {
+  for (int i = 0; i < m->use_count; i++)
+    if (at_or_below(m->uses[i].path, from) || at_or_below(m->uses[i].path, to)) m->uses[i].odd = true;
   for (int i = 0, count = m->reserve_count; i < count; i++) {
     char path[PATH_SIZE];
     if (!path_below(m->reserves[i].path, from)) continue;

@@ -35,7 +35,7 @@ struct reserve {
 struct use {
   int session;
   int object;
-  bool odd; /* through a symbolic link, without O_CREAT, or in vain */
+  bool odd; /* doubtful: through a symbolic link, without O_CREAT, in vain, or the name has been moved since */
   char path[PATH_SIZE];
 };
 
@@ -82,6 +82,7 @@ struct model {
   int use_count;
   int makers[OBJECTS_MAX]; /* 1 + the session that made the object; 0: the outsider */
   int clock;
+  bool leaked[OBJECTS_MAX]; /* --kill-anytime: had to go once and did not; may go at any time, or stay */
   /* The outcome of model_reap, until the next one: */
   struct name gone[NAMES_MAX]; /* taken out of the world: must be gone */
   int gone_count;
@@ -113,7 +114,7 @@ void rules_used(struct model *m, int process, const char *path, bool odd);
 void rules_linked(struct model *m, int process, const char *from, const char *to, enum sure proof);
 void rules_renamed(struct model *m, int process, const char *from, const char *to, enum sure proof);
 void rules_exchanged(struct model *m, int process, const char *a, const char *b, enum sure proof);
-void rules_dir_moved(struct model *m, const char *from, const char *to); /* by anybody */
+void rules_moved(struct model *m, const char *from, const char *to); /* by anybody */
 
 /* Shared by rules.c and reap.c. */
 enum sure sure_not(enum sure a);

@@ -132,7 +132,9 @@ static void judge_what_must_stay(struct model *m, const struct world *real, stru
     path_set(path, m->world.names[i].path);
     const struct object *must = &m->world.objects[m->world.names[i].object];
     const int there = world_object(real, path);
-    if (there < 0 && may_be_gone(m, path)) {
+    if (there < 0 && m->leaked[m->world.names[i].object]) {
+      world_remove(&m->world, path);
+    } else if (there < 0 && may_be_gone(m, path)) {
       outcome->deletions++;
       world_remove(&m->world, path);
     } else if (there < 0) {
@@ -157,6 +159,7 @@ static void judge_what_is_there(struct model *m, const struct world *real, bool 
       outcome_fail(outcome, FAULT_LEAK, "%s must be deleted, and is there (content: '%s')", path, is->text);
     } else {
       outcome->leaks++;
+      m->leaked[gone->object] = true;
       world_add_name(&m->world, path, gone->object);
     }
   }

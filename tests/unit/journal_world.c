@@ -78,29 +78,33 @@ void world_unlink_user(struct journal_world *w, unsigned pid, const char *path, 
   if (!pending) fc_journal_complete(&w->session.journal, index, FC_RESULT_DONE, NULL);
 }
 
-void world_unlink_own(struct journal_world *w, unsigned pid, const char *path) {
+void world_unlink_own(struct journal_world *w, unsigned pid, const char *path, unsigned ino) {
+  const struct fc_identity identity = world_identity(ino);
   const struct fc_record record = {
-      .type = FC_REC_UNLINK, .flags = FC_REC_KNOWN, .pid = pid, .time_ns = fc_journal_now(), .path = name_of(path)};
+      .type = FC_REC_UNLINK, .pid = pid, .time_ns = fc_journal_now(), .identity = &identity, .path = name_of(path)};
   fc_journal_complete(&w->session.journal, fc_journal_append(&w->session.journal, &record), FC_RESULT_DONE, NULL);
 }
 
-static int64_t rename_record(struct journal_world *w, unsigned pid, const char *from, const char *to) {
+static int64_t rename_record(struct journal_world *w, unsigned pid, const char *from, unsigned ino, const char *to) {
+  const struct fc_identity identity = world_identity(ino);
   const struct fc_record record = {.type = FC_REC_RENAME,
-                                   .flags = FC_REC_KNOWN | FC_REC_TARGET,
+                                   .flags = FC_REC_TARGET,
                                    .pid = pid,
                                    .time_ns = fc_journal_now(),
+                                   .identity = &identity,
                                    .path = name_of(from),
                                    .path2 = name_of(to)};
   return fc_journal_append(&w->session.journal, &record);
 }
 
-void world_rename_new(struct journal_world *w, unsigned pid, const char *from, const char *to) {
-  fc_journal_complete(&w->session.journal, rename_record(w, pid, from, to), FC_RESULT_DONE, NULL);
+void world_rename_new(struct journal_world *w, unsigned pid, const char *from, unsigned ino, const char *to) {
+  fc_journal_complete(&w->session.journal, rename_record(w, pid, from, ino, to), FC_RESULT_DONE, NULL);
 }
 
-void world_rename_onto(struct journal_world *w, unsigned pid, const char *from, const char *to, unsigned target_ino) {
+void world_rename_onto(struct journal_world *w, unsigned pid, const char *from, unsigned ino, const char *to,
+                       unsigned target_ino) {
   const struct fc_object target = object_of(target_ino ? target_ino : 888888, 1);
-  fc_journal_complete(&w->session.journal, rename_record(w, pid, from, to), FC_RESULT_ONTO, &target);
+  fc_journal_complete(&w->session.journal, rename_record(w, pid, from, ino, to), FC_RESULT_ONTO, &target);
 }
 
 bool world_tracked(struct fc_registry *registry, const char *path) {

@@ -25,10 +25,11 @@ int journal_world_replay(const struct journal_world *world, int fd, struct fc_re
 int64_t world_create(struct journal_world *world, unsigned pid, const char *path, unsigned ino, bool is_dir);
 /* An unlink of an object of the user's (or unknown: has_data < 0). Completed as done unless pending. */
 void world_unlink_user(struct journal_world *world, unsigned pid, const char *path, int has_data, bool pending);
-void world_unlink_own(struct journal_world *world, unsigned pid, const char *path);
-void world_rename_new(struct journal_world *world, unsigned pid, const char *from, const char *to);
+void world_unlink_own(struct journal_world *world, unsigned pid, const char *path, unsigned ino);
+/* ino: what stands at `from`. */
+void world_rename_new(struct journal_world *world, unsigned pid, const char *from, unsigned ino, const char *to);
 /* Onto an object with inode `target_ino`, 0 = one that nobody knows. */
-void world_rename_onto(struct journal_world *world, unsigned pid, const char *from, const char *to,
+void world_rename_onto(struct journal_world *world, unsigned pid, const char *from, unsigned ino, const char *to,
                        unsigned target_ino);
 
 bool world_tracked(struct fc_registry *registry, const char *path);

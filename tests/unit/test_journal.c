@@ -115,14 +115,14 @@ static void write_history(void) {
   world_unlink_user(&world, 1, "reserved", 0, false);
   world_create(&world, 1, "reserved", 4, false);
   world_create(&world, 1, "new", 7, false);
-  world_rename_onto(&world, 4, "new", "over", 0);
+  world_rename_onto(&world, 4, "new", 7, "over", 0);
   world_unlink_user(&world, 1, "pending", 0, true);
   world_create(&world, 1, "pending", 9, false);
   world_create(&world, 1, "ours", 1, false);
   world_create(&world, 1, "d", 2, true);
   world_create(&world, 1, "d/inner", 3, false);
   world_create(&world, 1, "moved", 8, false);
-  world_rename_new(&world, 1, "moved", "moved-new");
+  world_rename_new(&world, 1, "moved", 8, "moved-new");
   world_create(&world, 1, "late", 6, false);
 }
 

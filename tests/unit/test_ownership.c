@@ -40,7 +40,7 @@ Test(ownership, a_removal_without_result_counts_as_done) {
 
 Test(ownership, a_name_of_our_own_can_be_made_anew) {
   world_create(&world, 1, "f", 10, false);
-  world_unlink_own(&world, 1, "f");
+  world_unlink_own(&world, 1, "f", 10);
   world_create(&world, 1, "f", 11, false);
   replay();
   cr_expect(world_tracked(&registry, "f"));
@@ -78,7 +78,7 @@ Test(ownership, removing_an_empty_file_of_the_users_moves_no_data) {
 Test(ownership, a_rename_takes_the_children_along) {
   world_create(&world, 1, "d", 10, true);
   world_create(&world, 1, "d/f", 11, false);
-  world_rename_new(&world, 1, "d", "e");
+  world_rename_new(&world, 1, "d", 10, "e");
   replay();
   cr_expect(world_tracked(&registry, "e"));
   cr_expect(world_tracked(&registry, "e/f"));
@@ -87,7 +87,7 @@ Test(ownership, a_rename_takes_the_children_along) {
 
 Test(ownership, a_rename_over_the_users_file_untracks) {
   world_create(&world, 1, "new", 10, false);
-  world_rename_onto(&world, 1, "new", "f", 0);
+  world_rename_onto(&world, 1, "new", 10, "f", 0);
   replay();
   cr_expect_not(world_tracked(&registry, "f"));
 }
@@ -95,7 +95,7 @@ Test(ownership, a_rename_over_the_users_file_untracks) {
 Test(ownership, a_rename_over_our_own_file_stays_tracked) {
   world_create(&world, 1, "f", 9, false);
   world_create(&world, 1, "new", 10, false);
-  world_rename_onto(&world, 1, "new", "f", 9);
+  world_rename_onto(&world, 1, "new", 10, "f", 9);
   replay();
   cr_expect(world_tracked(&registry, "f"));
 }
@@ -103,7 +103,17 @@ Test(ownership, a_rename_over_our_own_file_stays_tracked) {
 Test(ownership, a_rename_onto_a_reserved_name_untracks) {
   world_unlink_user(&world, 1, "f", 0, false);
   world_create(&world, 1, "new", 10, false);
-  world_rename_new(&world, 1, "new", "f");
+  world_rename_new(&world, 1, "new", 10, "f");
   replay();
+  cr_expect_not(world_tracked(&registry, "f"));
+}
+
+Test(ownership, removing_what_an_outsider_put_in_our_place_is_removing_the_users) {
+  world_create(&world, 1, "f", 10, false);
+  world_create(&world, 1, "f.gz", 11, false);
+  world_unlink_own(&world, 1, "f", 12); /* another object by then */
+  world_create(&world, 1, "f", 13, false);
+  replay();
+  cr_expect_not(world_tracked(&registry, "f.gz"));
   cr_expect_not(world_tracked(&registry, "f"));
 }
