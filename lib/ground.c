@@ -20,11 +20,6 @@ bool fc_ground_same(const struct fc_ground *g, const struct fc_identity *recorde
   return fc_identity_equal(&then, now);
 }
 
-/* The session made or replaced this directory, and it is the user's all the same (N1, N2): so is what is in it. */
-static bool lost_to_user(struct fc_registry *r, const struct fc_node *node) {
-  return node->reserved || (node->tracked && !fc_ownership_tracked(r, node));
-}
-
 /* A user's directory, open as fd, holds only tracked names and directories of that kind. */
 static bool holds_only_tracked(struct fc_ground *g, struct fc_node *dir, int fd, char *path, size_t path_len,
                                unsigned depth) {
@@ -42,12 +37,12 @@ static bool holds_only_tracked(struct fc_ground *g, struct fc_node *dir, int fd,
     memcpy(path + path_len + 1, entry.name, leaf_len + 1);
     struct fc_node *node = dir ? fc_registry_child(r, dir, entry.name, leaf_len, false) : NULL;
     bool fine = false;
-    if (node && lost_to_user(r, node)) {
-      fine = false;
-    } else if (entry.type == DT_DIR) {
+    if (entry.type == DT_DIR) {
       const int below = fc_beneath_open(fd, entry.name);
       if (below >= 0) {
-        fine = holds_only_tracked(g, node, below, path, path_len + 1 + leaf_len, depth + 1);
+        /* A directory where something of the user's stood is his with all that is in it: nothing there is known. */
+        struct fc_node *known = node && node->reserved ? NULL : node;
+        fine = holds_only_tracked(g, known, below, path, path_len + 1 + leaf_len, depth + 1);
         (void)fc_sys_close(below);
       }
     } else if (node && fc_ownership_tracked(r, node) && node->created >= r->data_moved) {
@@ -109,7 +104,7 @@ enum fc_ground_kind fc_ground_of(struct fc_ground *g, struct fc_node *node, int 
     enum fc_ground_kind kind = FC_GROUND_USER;
     if (above == FC_GROUND_OURS && at->is_dir && fc_ownership_tracked(g->registry, at)) {
       if (is_the_one(g, at, at == node ? fd : -1)) kind = FC_GROUND_OURS;
-    } else if (above != FC_GROUND_USER && !lost_to_user(g->registry, at)) {
+    } else if (above != FC_GROUND_USER && !at->reserved) {
       kind = shared_or_user(g, at);
     }
     at->ground = (uint8_t)kind;

@@ -69,6 +69,10 @@ enum fc_record_flags {
   FC_REC_SPAWNED = 1 << 6,   /* EXEC: written by the parent, perhaps after the child's JOIN */
 };
 
+/* What the start cell says of an object whose identity it holds in place of an info cell. */
+#define FC_EXTRA_SEEN 1u
+#define FC_EXTRA_HAS_DATA 2u
+
 enum fc_result {
   FC_RESULT_PENDING = 0,
   FC_RESULT_FAILED, /* nothing changed */

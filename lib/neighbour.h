@@ -27,7 +27,7 @@ struct fc_neighbour *fc_neighbour_using(struct fc_neighbour *list, const char *p
 /* The neighbour that has made something at or below path, or NULL. */
 struct fc_neighbour *fc_neighbour_below(struct fc_neighbour *list, const char *path);
 
-/* True when one of them tracks this path with this inode. */
+/* True when one of them tracks this path with this inode, and has moved no data since (N3). */
 bool fc_neighbour_tracks(struct fc_neighbour *list, const char *path, uint64_t ino);
 
 /* Hands path over. Returns false when the neighbour could not take it any more. */

@@ -1,5 +1,6 @@
 #include "ownership.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "session.h"
@@ -84,14 +85,9 @@ static void linked(struct fc_registry *r, const struct fc_replayed *rec) {
   if (node) node->tracked = false;
 }
 
-/* The identity of the object that was removed or renamed, as it was just before the call. */
-static const struct fc_identity *identity_of(const struct fc_replayed *rec) {
-  return rec->has_info ? &rec->info.identity : &rec->start.identity;
-}
-
-/* True when that object is the one that the session created at this node. */
+/* True when the object that was there right before the call is the one that the session created at this node. */
 static bool was_ours(struct fc_registry *r, const struct fc_node *node, const struct fc_replayed *rec) {
-  return fc_ownership_tracked(r, node) && fc_identity_equal(&node->identity, identity_of(rec));
+  return rec->has_info && fc_ownership_tracked(r, node) && fc_identity_equal(&node->identity, &rec->info.identity);
 }
 
 static void forget_object(struct fc_registry *r, struct fc_node *node) {
@@ -159,7 +155,8 @@ static void renamed(struct fc_registry *r, const struct fc_replayed *rec) {
   }
   bool stays_ours = ours;
   if (rec->result == FC_RESULT_ONTO) {
-    if (seen && seen->mode && fc_identity_equal(identity_of(rec), &seen->identity)) return; /* one inode: no-op */
+    if (seen && seen->mode && source_object && fc_identity_equal(&source_object->identity, &seen->identity))
+      return; /* one inode: no-op */
     const bool target_ours =
         seen && seen->mode && fc_ownership_tracked(r, target) && fc_identity_equal(&target->identity, &seen->identity);
     if (!target_ours) {
@@ -187,30 +184,43 @@ static void renamed_in(struct fc_registry *r, const struct fc_replayed *rec) {
   if (node) forget_object(r, node);
 }
 
+/* Each takes the other's place with all below it; a name's N1 mark stays with the name. */
+static void swap_nodes(struct fc_registry *r, struct fc_node *a, struct fc_node *b, uint32_t index) {
+  static const char nowhere[] = "/"; /* no leaf is called so */
+  struct fc_node *const parent_a = a->parent;
+  struct fc_node *const parent_b = b->parent;
+  char leaf_a[NAME_MAX + 1];
+  char leaf_b[NAME_MAX + 1];
+  memcpy(leaf_a, fc_registry_leaf(a), a->leaf_len + 1u);
+  memcpy(leaf_b, fc_registry_leaf(b), b->leaf_len + 1u);
+  const bool reserved_a = a->reserved;
+  a->reserved = b->reserved;
+  b->reserved = reserved_a;
+  a->since = b->since = index;
+  if (!fc_registry_move(r, a, &r->root, nowhere, 1)) return;
+  if (!fc_registry_move(r, b, parent_a, leaf_a, strlen(leaf_a)) ||
+      !fc_registry_move(r, a, parent_b, leaf_b, strlen(leaf_b)))
+    a->tracked = b->tracked = false; /* no memory */
+}
+
+static bool is_above(const struct fc_node *node, const struct fc_node *other) {
+  for (; other; other = other->parent)
+    if (other == node) return true;
+  return false;
+}
+
 static void exchanged(struct fc_registry *r, const struct fc_replayed *rec) {
   struct fc_node *a = fc_registry_find(r, rec->path, true);
   struct fc_node *b = fc_registry_find(r, rec->path2, true);
-  if (!a || !b || a == b || a == &r->root || b == &r->root) return;
+  if (!a || !b || is_above(a, b) || is_above(b, a)) return; /* the kernel refuses that; a journal may claim it */
   const bool both = was_ours(r, a, rec) && fc_ownership_tracked(r, b);
   if (rec->result == FC_RESULT_PENDING) {
     if (both) return; /* whichever happened, identity tells */
+  } else if (both) {
+    swap_nodes(r, a, b, rec->index);
   } else {
-    /* Swap the objects, not the names: a name's N1 mark stays where it is. */
-    const struct fc_node was_a = *a;
-    a->identity = b->identity;
-    a->pid = b->pid;
-    a->created = b->created;
-    a->is_dir = b->is_dir;
-    a->since = b->since = rec->index;
-    b->identity = was_a.identity;
-    b->pid = was_a.pid;
-    b->created = was_a.created;
-    b->is_dir = was_a.is_dir;
-    if (a->first_child || b->first_child) {
-      /* The children go with their directories, which is said by not claiming any of them. */
-      while (a->first_child) fc_registry_drop(r, a->first_child);
-      while (b->first_child) fc_registry_drop(r, b->first_child);
-    }
+    forget_object(r, a);
+    forget_object(r, b);
   }
   if (both) return;
   reserve(r, rec->path, rec->has_info ? &rec->info : NULL);

@@ -32,12 +32,11 @@ struct reaper {
   char *list;      /* FC_LIST_BYTES */
 };
 
-/* A directory in hand: open, checked, and how its names are to be deleted. */
+/* A directory in hand: open and checked. */
 struct place {
   int fd;
   struct fc_node *node;
   struct fc_identity identity;
-  bool captured; /* it is in the quarantine: verify and unlink, no capture of each name */
 };
 
 enum verdict { GONE, SPARED };
@@ -185,15 +184,7 @@ static void remove_file(struct reaper *r, const struct place *place, struct fc_n
     return;
   }
   if (!may_remove(r, place, node, &st, &now, r->path)) return;
-  enum verdict verdict;
-  if (place->captured) {
-    const int done = fc_sys_unlinkat(place->fd, leaf, 0);
-    verdict = done == 0 || done == -ENOENT ? GONE : SPARED;
-    if (verdict == SPARED) r->result->failed++;
-  } else {
-    verdict = capture_and_remove(r, place, node, r->path, false);
-  }
-  if (verdict == GONE) r->result->files++;
+  if (capture_and_remove(r, place, node, r->path, false) == GONE) r->result->files++;
 }
 
 /* A tracked directory whose own names have been dealt with. Only when it is empty. */
@@ -206,15 +197,6 @@ static void remove_directory(struct reaper *r, const struct place *place, struct
   if (rc == -ENOENT) return;
   if (rc < 0 || !MODE_IS(&st, S_IFDIR) || fc_registry_path(node, r->path, PATH_BYTES) == 0) {
     r->result->replaced++;
-    return;
-  }
-  if (place->captured) {
-    if (!fc_ground_same(&r->ground, &node->identity, &now)) {
-      r->result->replaced++;
-      return;
-    }
-    rc = fc_sys_unlinkat(place->fd, leaf, AT_REMOVEDIR);
-    if (rc == 0) r->result->dirs++;
     return;
   }
   const int fd = fc_beneath_open(place->fd, leaf);
@@ -238,134 +220,22 @@ static void empty_place(struct reaper *r, struct place *place) {
     r->result->failed++;
     return;
   }
-  if (!place->captured) {
-    const enum fc_ground_kind kind = fc_ground_of(&r->ground, place->node, place->fd);
-    if (kind != FC_GROUND_OURS && kind != FC_GROUND_SHARED) {
-      for (struct fc_node *n = place->node->first_child; n; n = n->next) r->result->kept += n->tracked ? 1u : 0u;
-      return;
-    }
+  const enum fc_ground_kind kind = fc_ground_of(&r->ground, place->node, place->fd);
+  if (kind != FC_GROUND_OURS && kind != FC_GROUND_SHARED) {
+    for (struct fc_node *n = place->node->first_child; n; n = n->next) r->result->kept += n->tracked ? 1u : 0u;
+    return;
   }
   for (struct fc_node *n = place->node->first_child; n && !out_of_time(r); n = n->next) {
     if (!fc_ownership_tracked(&r->registry, n)) continue;
+    if (kind == FC_GROUND_SHARED && n->created < r->registry.data_moved) {
+      r->result->kept++; /* N3: on the user's ground only what came after the last move of data */
+      continue;
+    }
     if (n->is_dir)
       remove_directory(r, place, n);
     else
       remove_file(r, place, n);
   }
-}
-
-/* Everything below the tracked directory top, which is open as fd at the path `top_len` bytes long, is ours by name and
- * inode: only then is it worth, and safe, to take it away whole. Reads directories only. */
-static bool all_ours(struct reaper *r, struct fc_node *top, int fd) {
-  bool fine = true;
-  for (struct fc_node *dir = fc_registry_postorder(top, NULL); dir && fine; dir = fc_registry_postorder(top, dir)) {
-    if (!fc_ownership_tracked(&r->registry, dir)) {
-      fine = !dir->first_child; /* a name that is not ours any more: on disk it shows in its directory's list */
-      continue;
-    }
-    if (!dir->is_dir) continue;
-    int at = fd;
-    if (dir != top) {
-      const size_t skip = fc_registry_path(top, r->path, PATH_BYTES);
-      if (fc_registry_path(dir, r->path, PATH_BYTES) == 0) return false;
-      at = fc_beneath_open(fd, r->path + skip + 1);
-      if (at == -ENOENT) continue;
-      if (at < 0) return false;
-    }
-    struct fc_identity here;
-    struct statx st;
-    fine = fc_identity_take(at, "", r->header->with_handle != 0, &here, &st) == 0 &&
-           fc_ground_same(&r->ground, &dir->identity, &here);
-    struct fc_list list;
-    struct fc_entry entry;
-    int rc = 0;
-    fc_list_begin(&list, at, r->list);
-    while (fine && (rc = fc_list_next(&list, &entry)) == 1) {
-      const struct fc_node *n = fc_registry_child(&r->registry, dir, entry.name, strlen(entry.name), false);
-      fine = n && fc_ownership_tracked(&r->registry, n) && n->identity.ino == entry.ino && entry.type != DT_CHR &&
-             entry.type != DT_BLK && fc_ownership_holds_in(&r->registry, n, &here, entry.name);
-    }
-    fine = fine && rc == 0;
-    if (at != fd) (void)fc_sys_close(at);
-  }
-  return fine;
-}
-
-/* Empties a captured directory: children before parents, each opened anew below the slot. */
-static void empty_captured(struct reaper *r, struct fc_node *top, const char *slot) {
-  const int slot_fd = fc_beneath_open(r->quarantine.fd, slot);
-  if (slot_fd < 0) return;
-  for (struct fc_node *n = fc_registry_postorder(top, NULL); n && !out_of_time(r); n = fc_registry_postorder(top, n)) {
-    if (!n->first_child) continue;
-    struct place place = {.fd = slot_fd, .node = n, .captured = true};
-    if (n != top) {
-      const size_t skip = fc_registry_path(top, r->path, PATH_BYTES);
-      if (fc_registry_path(n, r->path, PATH_BYTES) == 0) continue;
-      place.fd = fc_beneath_open(slot_fd, r->path + skip + 1);
-      if (place.fd < 0) continue;
-    }
-    struct fc_identity here;
-    struct statx st;
-    if (fc_identity_take(place.fd, "", r->header->with_handle != 0, &here, &st) == 0 &&
-        fc_ground_same(&r->ground, &n->identity, &here))
-      empty_place(r, &place);
-    if (place.fd != slot_fd) (void)fc_sys_close(place.fd);
-  }
-  (void)fc_sys_close(slot_fd);
-}
-
-/* Deletes the directory in slot with what is ours in it, or gives back what is left. */
-static void remove_captured_directory(struct reaper *r, struct fc_node *node, const char *slot, int parent_fd,
-                                      const char *path) {
-  empty_captured(r, node, slot);
-  const int rc = remove_slot(r, slot, node, true);
-  if (rc == 0)
-    r->result->dirs++;
-  else if (rc != -ENOENT)
-    give_back(r, slot, parent_fd, path);
-}
-
-/* Tries to take the tracked directory node away whole. Returns true when that settled its subtree. */
-static bool capture_whole(struct reaper *r, struct fc_node *node) {
-  const struct fc_policy *policy = &r->header->policy;
-  if (policy->dirs == FC_DIRS_KEEP || policy->keep[0] || r->neighbours || r->ask_in_use) return false;
-  for (struct fc_process *p = r->registry.processes; p; p = p->hh.next)
-    if (p->outside) return false; /* N6 is asked name by name */
-  if (fc_registry_path(node->parent, r->path, PATH_BYTES) == 0 && node->parent->parent) return false;
-  const int parent_fd = fc_beneath_open(r->base_fd, node->parent->parent ? r->path : "");
-  if (parent_fd < 0) return false;
-  bool settled = false;
-  struct place place = {.fd = parent_fd, .node = node->parent};
-  struct fc_identity now;
-  struct statx st;
-  const int fd = fc_beneath_open(parent_fd, fc_registry_leaf(node));
-  char *path = fc_arena_alloc(&r->registry.arena, PATH_BYTES);
-  if (fd >= 0 && path && fc_registry_path(node, path, PATH_BYTES) > 0 &&
-      fc_identity_take(parent_fd, "", false, &place.identity, &st) == 0 &&
-      fc_ground_of(&r->ground, node->parent, parent_fd) != FC_GROUND_USER &&
-      fc_ground_of(&r->ground, node, fd) == FC_GROUND_OURS &&
-      fc_identity_take(fd, "", r->header->with_handle != 0, &now, &st) == 0 &&
-      may_remove(r, &place, node, &st, &now, path) && all_ours(r, node, fd) &&
-      fc_quarantine_open(&r->quarantine, true) == 0) {
-    const int64_t index = record_capture(r, path, &node->identity);
-    char slot[FC_SLOT_NAME_BYTES];
-    if (index >= 0) {
-      fc_quarantine_slot_name((uint32_t)index, slot);
-      const int rc = fc_quarantine_take(&r->quarantine, parent_fd, fc_registry_leaf(node), slot);
-      struct fc_identity taken;
-      if (rc == 0) {
-        settled = true;
-        if (fc_identity_take(r->quarantine.fd, slot, r->header->with_handle != 0, &taken, &st) == 0 &&
-            fc_ground_same(&r->ground, &node->identity, &taken))
-          remove_captured_directory(r, node, slot, parent_fd, path);
-        else
-          give_back(r, slot, parent_fd, path);
-      }
-    }
-  }
-  if (fd >= 0) (void)fc_sys_close(fd);
-  (void)fc_sys_close(parent_fd);
-  return settled;
 }
 
 /* What an earlier try left in the quarantine. */
@@ -394,37 +264,21 @@ static void recover(struct reaper *r) {
                       fc_ground_same(&r->ground, &node->identity, &now);
     if (!ours) {
       give_back(r, entry.name, -1, capture->path);
-    } else if (node->is_dir) {
-      remove_captured_directory(r, node, entry.name, -1, capture->path);
     } else {
-      const int rc = remove_slot(r, entry.name, node, false);
+      const int rc = remove_slot(r, entry.name, node, node->is_dir);
       if (rc == 0)
-        r->result->files++;
+        *(node->is_dir ? &r->result->dirs : &r->result->files) += 1;
       else
         give_back(r, entry.name, -1, capture->path);
     }
   }
 }
 
-/* Pre-order: the topmost tracked directories are tried whole; then post-order: name by name. */
+/* Children before parents, so that a directory is looked at when its own names have been dealt with. */
 static void reap_names(struct reaper *r) {
   struct fc_node *const root = &r->registry.root;
-  struct fc_node *n = root->first_child;
-  while (n && !out_of_time(r)) {
-    bool descend = n->first_child != NULL;
-    if (n->is_dir && fc_ownership_tracked(&r->registry, n) && capture_whole(r, n)) {
-      n->tracked = false; /* settled, one way or the other */
-      while (n->first_child) fc_registry_drop(&r->registry, n->first_child);
-      descend = false;
-    }
-    if (descend) {
-      n = n->first_child;
-      continue;
-    }
-    while (n != root && !n->next) n = n->parent;
-    n = n == root ? NULL : n->next;
-  }
-  for (n = fc_registry_postorder(root, NULL); n && !out_of_time(r); n = fc_registry_postorder(root, n)) {
+  for (struct fc_node *n = fc_registry_postorder(root, NULL); n && !out_of_time(r);
+       n = fc_registry_postorder(root, n)) {
     if (!n->first_child) continue;
     if (n->parent && fc_registry_path(n, r->path, PATH_BYTES) == 0) continue;
     struct place place = {.node = n};

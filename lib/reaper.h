@@ -7,7 +7,8 @@
  * One file:  statx, identity -> rules -> CAPTURE record -> rename into a private 0700 quarantine on the same file
  * system -> statx, identity -> unlink. What fails the second look is put back (RENAME_NOREPLACE; beside it as
  * NAME.filecleanup-restored.N when the name is taken). Looking only before the unlink lost 1 victim in 58 under attack.
- * One directory of ours in which everything is ours is captured whole and emptied by its fd.
+ * A directory is captured when it is empty. It is not captured whole and emptied by its fd: whoever holds an fd or a
+ * working directory in it still reaches it, and lost a file to a check-then-unlink there in 4 of 112 meetings.
  *
  * After a crash at any point: what was in the quarantine has a CAPTURE record; the next reaping verifies each slot
  * again, deletes it or puts it back. A slot without a record is given back, never deleted.

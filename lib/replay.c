@@ -65,6 +65,10 @@ static void copy_path(const char *cells, unsigned first, size_t skip, size_t len
   out[len] = '\0';
 }
 
+static bool takes_object(unsigned type) {
+  return type == FC_REC_UNLINK || type == FC_REC_RENAME || type == FC_REC_RENAME_OUT || type == FC_REC_EXCHANGE;
+}
+
 /* Takes the record at index apart. Returns false when it is not exactly what a writer would have written. */
 static bool decode(struct fc_replay *r, const char *cells, unsigned count, struct fc_replayed *out) {
   memset(out, 0, sizeof *out);
@@ -83,6 +87,12 @@ static bool decode(struct fc_replay *r, const char *cells, unsigned count, struc
   if (s->flags & FC_REC_INFO) {
     out->has_info = true;
     memcpy(&out->info, cells + FC_CELL_BYTES + 8, sizeof out->info);
+  }
+  if (!out->has_info && takes_object(s->type) && (s->extra & FC_EXTRA_SEEN)) {
+    out->has_info = true;
+    out->info.identity = s->identity;
+    out->info.mode = S_IFREG; /* of some kind; has_data is what counts */
+    out->info.has_data = (s->extra & FC_EXTRA_HAS_DATA) != 0;
   }
   const struct fc_object *checked = NULL;
   struct fc_object seen;

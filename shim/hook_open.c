@@ -67,11 +67,16 @@ static int fc_open(enum entry entry, int dirfd, const char *path, int flags, mod
         fc_record_created(dirfd, path, fd, false);
       return fd;
     }
-    if (errno == EEXIST) fc_record_used(dirfd, path, truncates || overwrites(flags));
+    const bool existed = errno == EEXIST;
+    const bool late = existed && !truncates && overwrites(flags);
+    if (existed && !late) fc_record_used(dirfd, path, -1, truncates);
     errno = saved;
-    return real_entry(entry, dirfd, path, flags, mode);
+    const int opened = real_entry(entry, dirfd, path, flags, mode);
+    /* Nothing has been written yet, and the open file is cheaper to look at than its name. */
+    if (late && opened >= 0) fc_record_used(dirfd, path, opened, true);
+    return opened;
   }
-  if (truncates && !(flags & O_EXCL)) fc_record_used(dirfd, path, true);
+  if (truncates && !(flags & O_EXCL)) fc_record_used(dirfd, path, -1, true);
   const int fd = real_entry(entry, dirfd, path, flags, mode);
   if (fd >= 0 && creating == (O_CREAT | O_EXCL)) fc_record_created(dirfd, path, fd, false);
   return fd;
@@ -118,7 +123,7 @@ static bool fc_prepare_stream(const char *path, const char *mode) {
     fc_record_created(AT_FDCWD, path, fd, false);
     (void)fc_sys_close(fd);
   } else if (errno == EEXIST) {
-    fc_record_used(AT_FDCWD, path, mode[0] == 'w');
+    fc_record_used(AT_FDCWD, path, -1, mode[0] == 'w');
   }
   errno = saved;
   return false;

@@ -37,6 +37,7 @@ static int fc_rename(enum entry entry, int od, const char *op, int nd, const cha
   if (pending.onto && (flags & FLAG_EXCHANGE)) {
     (void)fc_record_target(nd, np, false, &target);
     seen = &target;
+    onto = FC_RESULT_ONTO;
   } else if (pending.onto && !(flags & FLAG_NOREPLACE) && fc_record_target(nd, np, true, &target)) {
     seen = &target; /* taken, and by a name of ours: the question by RENAME_NOREPLACE would be refused */
     onto = FC_RESULT_ONTO;

@@ -7,7 +7,7 @@
 #include "record.h"
 
 static void fc_truncating(const char *path, off64_t length) {
-  if (fc_member.count && length >= 0) fc_record_used(AT_FDCWD, path, true);
+  if (fc_member.count && length >= 0) fc_record_used(AT_FDCWD, path, -1, true);
 }
 
 /* Only a regular file that gets shorter is asked for its name. */
@@ -19,7 +19,7 @@ static void fc_truncating_fd(int fd, off64_t length) {
   if ((st.stx_mode & S_IFMT) != S_IFREG || st.stx_size <= (uint64_t)length) return;
   const char *name = fc_target_name_of(fd, &slot);
   if (!name) return;
-  fc_record_used(AT_FDCWD, name, true);
+  fc_record_used(AT_FDCWD, name, fd, true);
   fc_target_give_name(slot);
 }
 

@@ -112,7 +112,12 @@ void fc_record_linked(int old_dirfd, const char *old_path, int new_dirfd, const 
   fc_target_close(&new_target);
 }
 
-void fc_record_used(int dirfd, const char *path, bool truncates) {
+/* The call will meet the same error, and change nothing. */
+static bool will_fail(int rc) {
+  return rc == -ENOENT || rc == -ENOTDIR || rc == -ELOOP || rc == -EACCES || rc == -ENAMETOOLONG;
+}
+
+void fc_record_used(int dirfd, const char *path, int fd, bool truncates) {
   struct fc_target target;
   if (!fc_target_open(&target, dirfd, path)) {
     if (truncates) count_lost(&target);
@@ -128,7 +133,11 @@ void fc_record_used(int dirfd, const char *path, bool truncates) {
     struct fc_record record = {
         .type = FC_REC_USED, .pid = fc_member_pid(), .time_ns = fc_journal_now(), .path = target.relative[i]};
     if (truncates) {
-      if (!asked && fc_target_object(dirfd, path, true, !is_known, any_with_handle(), &object) == -ENOENT) break;
+      if (!asked) {
+        const int rc = fd >= 0 ? fc_target_object(fd, "", false, false, any_with_handle(), &object)
+                               : fc_target_object(dirfd, path, true, !is_known, any_with_handle(), &object);
+        if (will_fail(rc)) break;
+      }
       asked = true;
       record.flags = FC_REC_TRUNCATES | FC_REC_INFO;
       record.info = &object;
@@ -158,9 +167,10 @@ static bool describe(struct question *q, struct fc_record *record, int dirfd, co
     q->answer = fc_target_object(dirfd, path, false, !is_known, any_with_handle(), &q->object);
     q->with_parent = !is_known;
   }
-  if (q->answer == -ENOENT || q->answer == -ENOTDIR) return false;
+  if (will_fail(q->answer)) return false;
   if (is_known) {
     record->identity = &q->object.identity;
+    record->extra = FC_EXTRA_SEEN | (q->object.has_data ? FC_EXTRA_HAS_DATA : 0);
   } else {
     record->flags |= FC_REC_INFO;
     record->info = &q->object;

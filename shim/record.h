@@ -22,8 +22,9 @@ void fc_record_nameless(int fd);
 /* new_path has just become a link to the object that old_path names. */
 void fc_record_linked(int old_dirfd, const char *old_path, int new_dirfd, const char *new_path);
 
-/* path existed and is opened with O_CREAT; truncates: with O_TRUNC. Called before the host's call. */
-void fc_record_used(int dirfd, const char *path, bool truncates);
+/* path existed and is opened with O_CREAT; truncates: its data goes, or is about to be overwritten. Called before the
+ * host's call, or after it with the open file as fd (else -1), as long as the host has written nothing. */
+void fc_record_used(int dirfd, const char *path, int fd, bool truncates);
 
 /* Pending records of one destructive call, one for each session concerned. */
 struct fc_pending {

@@ -254,7 +254,7 @@ int main(int argc, char **argv) {
   static struct options options = {.lists = 1000, .seed = 1, .actions = 30, .bare = true, .guardian = true};
   char fixed[512], build[PATH_MAX], commas[3][32];
   options.build = FC_BUILD_DIR;
-  options.keep = ".";
+  options.keep = NULL; /* beside what was tested */
   options.jobs = (int)sysconf(_SC_NPROCESSORS_ONLN);
   (void)snprintf(fixed, sizeof fixed, "%.*slists", (int)(path_leaf(__FILE__) - __FILE__), __FILE__);
   for (int c; (c = getopt_long(argc, argv, "v", longs, NULL)) != -1;) switch (c) {
@@ -306,6 +306,7 @@ int main(int argc, char **argv) {
     return 77;
   }
   options.build = build;
+  if (!options.keep) options.keep = build;
   if (!built(&options)) return 77;
   if (fixed[0]) add_fixed_lists(&options, fixed);
   if (options.jobs < 1 || options.jobs > JOBS_MAX || options.verbose || options.self_check) options.jobs = 1;

@@ -23,7 +23,11 @@ static enum sure holds_only_tracked(const struct model *m, int session, const ch
   enum sure all = YES;
   for (int n = 0; n < m->world.name_count; n++) {
     const char *path = m->world.names[n].path;
-    if (!path_below(path, top) || world_kind(&m->world, path) == KIND_DIR) continue;
+    if (strcmp(path, top) != 0 && !path_below(path, top)) continue;
+    if (world_kind(&m->world, path) == KIND_DIR) { /* where something of the user's stood, it counts as his, or not */
+      if (rules_reserved(m, session, path) != NO) all = sure_and(all, MAYBE);
+      continue;
+    }
     enum sure one = NO;
     for (int i = 0; i < m->claim_count; i++) {
       const struct claim *claim = &m->claims[i];

@@ -43,13 +43,18 @@ void claim_add(struct model *m, int session, int process, const char *path, enum
   path_set(claim->path, path);
 }
 
-/* Claims at `dir` or below it become at most this sure. */
-static void claims_limit(struct model *m, int session, const char *dir, enum sure limit) {
+/* Claims below `dir`, or `at` it too, become at most this sure. */
+static void claims_limit_below(struct model *m, int session, const char *dir, bool at, enum sure limit) {
   for (int i = m->claim_count - 1; i >= 0; i--)
-    if (m->claims[i].session == session && at_or_below(m->claims[i].path, dir)) {
+    if (m->claims[i].session == session &&
+        (path_below(m->claims[i].path, dir) || (at && strcmp(m->claims[i].path, dir) == 0))) {
       m->claims[i].sure = sure_and(m->claims[i].sure, limit);
       if (m->claims[i].sure == NO) m->claims[i] = m->claims[--m->claim_count];
     }
+}
+
+static void claims_limit(struct model *m, int session, const char *dir, enum sure limit) {
+  claims_limit_below(m, session, dir, true, limit);
 }
 
 /* A name that another session tracks is neither ours nor the user's. */
@@ -227,6 +232,9 @@ void rules_exchanged(struct model *m, int process, const char *a, const char *b,
   }
   claims_limit(m, session, a, limit);
   claims_limit(m, session, b, limit);
+  /* What lies in two exchanged directories of its own goes along, or is given up. */
+  claims_limit_below(m, session, a, false, MAYBE);
+  claims_limit_below(m, session, b, false, MAYBE);
   claims_move(m, session, a, "base/exchanged now");
   claims_move(m, session, b, a);
   claims_move(m, session, "base/exchanged now", b);

@@ -80,8 +80,12 @@ void world_unlink_user(struct journal_world *w, unsigned pid, const char *path, 
 
 void world_unlink_own(struct journal_world *w, unsigned pid, const char *path, unsigned ino) {
   const struct fc_identity identity = world_identity(ino);
-  const struct fc_record record = {
-      .type = FC_REC_UNLINK, .pid = pid, .time_ns = fc_journal_now(), .identity = &identity, .path = name_of(path)};
+  const struct fc_record record = {.type = FC_REC_UNLINK,
+                                   .pid = pid,
+                                   .time_ns = fc_journal_now(),
+                                   .extra = FC_EXTRA_SEEN | FC_EXTRA_HAS_DATA,
+                                   .identity = &identity,
+                                   .path = name_of(path)};
   fc_journal_complete(&w->session.journal, fc_journal_append(&w->session.journal, &record), FC_RESULT_DONE, NULL);
 }
 
@@ -91,6 +95,7 @@ static int64_t rename_record(struct journal_world *w, unsigned pid, const char *
                                    .flags = FC_REC_TARGET,
                                    .pid = pid,
                                    .time_ns = fc_journal_now(),
+                                   .extra = FC_EXTRA_SEEN | FC_EXTRA_HAS_DATA,
                                    .identity = &identity,
                                    .path = name_of(from),
                                    .path2 = name_of(to)};
