@@ -213,6 +213,8 @@ static void exchanged(struct fc_registry *r, const struct fc_replayed *rec) {
   struct fc_node *a = fc_registry_find(r, rec->path, true);
   struct fc_node *b = fc_registry_find(r, rec->path2, true);
   if (!a || !b || is_above(a, b) || is_above(b, a)) return; /* the kernel refuses that; a journal may claim it */
+  if (rec->has_info && rec->has_target && fc_identity_equal(&rec->info.identity, &rec->target.identity))
+    return; /* two names of one inode: nothing changes */
   const bool both = was_ours(r, a, rec) && fc_ownership_tracked(r, b);
   if (rec->result == FC_RESULT_PENDING) {
     if (both) return; /* whichever happened, identity tells */
