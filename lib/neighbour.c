@@ -9,55 +9,89 @@ static bool is_session_name(const char *name) {
   return strncmp(name, FC_SESSION_PREFIX, sizeof FC_SESSION_PREFIX - 1) == 0;
 }
 
-static bool read_in(struct fc_neighbour *n, struct fc_arena *arena) {
-  struct fc_replay replay;
-  if (fc_replay_begin(&replay, arena, n->fd, n->header->key, n->header->capacity, false) < 0) return false;
+static bool open_journal(struct fc_neighbour *n, struct fc_arena *arena) {
+  if (fc_replay_begin(&n->replay, arena, n->fd, n->header->key, n->header->capacity, false) < 0) return false;
   n->registry.leader_pid = n->header->leader_pid;
   n->registry.leader_status = -1;
-  if (fc_ownership_replay(&n->registry, &replay) < 0) return false;
   char *first = fc_sys_mmap(NULL, FC_FIRST_WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, n->fd, 0);
   if (fc_sys_is_error(first)) return false;
   n->journal.first = first;
   n->journal.words = (struct fc_head_words *)(void *)(first + offsetof(struct fc_session_header, words));
   n->journal.key = n->header->key;
-  n->journal.capacity = n->header->capacity;
-  return true;
+  n->journal.capacity = n->header->capacity / 2; /* as its own hooks have it */
+  return fc_ownership_replay(&n->registry, &n->replay) == 0;
 }
 
-struct fc_neighbour *fc_neighbour_load(int dirfd, const char *own_id, struct fc_arena *arena, bool *failed) {
-  struct fc_neighbour *list = NULL;
+/* What it has written since. A record that was not yet committed when we passed it would be missed for ever, so the
+ * reading goes on from the first such cell; records that are applied twice can only make us more careful with its
+ * names. */
+static bool read_on(struct fc_neighbour *n) {
+  const uint32_t next = __atomic_load_n(&n->journal.words->next, __ATOMIC_ACQUIRE);
+  if (next == n->replay.next && n->replay.open_cell == UINT32_MAX) return true;
+  fc_replay_resume(&n->replay, next);
+  return fc_ownership_replay(&n->registry, &n->replay) == 0;
+}
+
+static bool is_alive(const struct fc_neighbour *n) { return fc_session_probe(n->fd, FC_BYTE_MEMBERS) == F_RDLCK; }
+
+static void drop_dead(struct fc_neighbours *list) {
+  for (struct fc_neighbour **at = &list->first; *at;) {
+    struct fc_neighbour *n = *at;
+    if (is_alive(n)) {
+      at = &n->next;
+      continue;
+    }
+    *at = n->next;
+    fc_registry_free(&n->registry);
+    if (n->journal.first) (void)fc_sys_munmap(n->journal.first, FC_FIRST_WINDOW_BYTES);
+    (void)fc_sys_close(n->fd);
+  }
+}
+
+static bool is_listed(const struct fc_neighbours *list, const char *id) {
+  for (const struct fc_neighbour *n = list->first; n; n = n->next)
+    if (strcmp(n->header->id, id) == 0) return true;
+  return false;
+}
+
+/* Adds the live sessions of the state directory that are not in the list yet. */
+static bool read_directory(struct fc_neighbours *list, int dirfd, const char *own_id, struct fc_arena *arena) {
   char *buffer = fc_arena_alloc(arena, FC_LIST_BYTES);
-  struct fc_session_header *header = fc_arena_alloc(arena, sizeof *header);
-  *failed = !buffer || !header;
-  if (*failed) return NULL;
+  if (!buffer) return false;
   struct fc_list entries;
   struct fc_entry entry;
   fc_list_begin(&entries, dirfd, buffer);
   int rc;
   while ((rc = fc_list_next(&entries, &entry)) == 1) {
-    int fd;
-    if (!is_session_name(entry.name) || strcmp(entry.name + sizeof FC_SESSION_PREFIX - 1, own_id) == 0) continue;
-    if (fc_session_open_file(dirfd, entry.name, &fd, header) != FC_VERDICT_VALID) continue;
-    const bool alive = header->words.state == FC_STATE_LIVE && fc_session_probe(fd, FC_BYTE_MEMBERS) == F_RDLCK;
-    struct fc_neighbour *n = alive ? fc_arena_alloc(arena, sizeof *n) : NULL;
-    if (!n) {
-      *failed |= alive;
-      (void)fc_sys_close(fd);
+    const char *id = entry.name + sizeof FC_SESSION_PREFIX - 1;
+    if (!is_session_name(entry.name) || strcmp(id, own_id) == 0 || is_listed(list, id)) continue;
+    struct fc_neighbour *n = fc_arena_alloc(arena, sizeof *n);
+    if (n) n->header = fc_arena_alloc(arena, sizeof *n->header);
+    if (!n || !n->header) return false;
+    if (fc_session_open_file(dirfd, entry.name, &n->fd, n->header) != FC_VERDICT_VALID) continue;
+    if (n->header->words.state != FC_STATE_LIVE || !is_alive(n)) {
+      (void)fc_sys_close(n->fd);
       continue;
     }
-    n->fd = fd;
-    n->header = header;
-    n->next = list;
-    list = n;
-    *failed |= !read_in(n, arena);
-    header = fc_arena_alloc(arena, sizeof *header);
-    if (!header) {
-      *failed = true;
-      return list;
-    }
+    n->next = list->first;
+    list->first = n;
+    if (!open_journal(n, arena)) return false;
   }
-  *failed |= rc < 0;
-  return list;
+  return rc == 0;
+}
+
+bool fc_neighbours_refresh(struct fc_neighbours *list, int dirfd, const char *own_id, struct fc_arena *arena) {
+  struct statx st;
+  if (fc_sys_statx(dirfd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &st) < 0) return false;
+  const bool same = list->read && st.stx_ctime.tv_sec == list->changed_s && st.stx_ctime.tv_nsec == list->changed_ns;
+  for (struct fc_neighbour *n = list->first; n; n = n->next)
+    if (!read_on(n) && is_alive(n)) return false;
+  if (same) return true;
+  list->read = true;
+  list->changed_s = st.stx_ctime.tv_sec;
+  list->changed_ns = st.stx_ctime.tv_nsec;
+  drop_dead(list);
+  return read_directory(list, dirfd, own_id, arena);
 }
 
 struct fc_neighbour *fc_neighbour_using(struct fc_neighbour *list, const char *path) {
@@ -97,8 +131,8 @@ bool fc_neighbour_adopt(struct fc_neighbour *n, const char *path, const struct f
   return __atomic_load_n(&n->journal.words->state, __ATOMIC_ACQUIRE) == FC_STATE_LIVE;
 }
 
-void fc_neighbour_free(struct fc_neighbour *list) {
-  for (struct fc_neighbour *n = list; n; n = n->next) {
+void fc_neighbours_free(struct fc_neighbours *list) {
+  for (struct fc_neighbour *n = list->first; n; n = n->next) {
     fc_registry_free(&n->registry);
     if (n->journal.first) (void)fc_sys_munmap(n->journal.first, FC_FIRST_WINDOW_BYTES);
     (void)fc_sys_close(n->fd);

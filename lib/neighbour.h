@@ -7,6 +7,7 @@
 #define FC_NEIGHBOUR_H
 
 #include "registry.h"
+#include "replay.h"
 #include "session.h"
 
 struct fc_neighbour {
@@ -14,12 +15,21 @@ struct fc_neighbour {
   int fd;
   struct fc_session_header *header;
   struct fc_registry registry;
+  struct fc_replay replay;
   struct fc_journal journal;
 };
 
-/* All live sessions in the state directory dirfd but the one called own_id. Memory comes from arena. Returns the list,
- * NULL when there are none; *failed is set when one could not be read: then it may use anything. */
-struct fc_neighbour *fc_neighbour_load(int dirfd, const char *own_id, struct fc_arena *arena, bool *failed);
+struct fc_neighbours {
+  struct fc_neighbour *first;
+  int64_t changed_s; /* the state directory's change time when it was last read */
+  uint32_t changed_ns;
+  bool read;
+};
+
+/* Brings the list up to date: sessions that have been published or have ended, and what they have written. Cheap when
+ * nothing has changed (one statx). Memory comes from arena. False when one could not be read: then it may use anything.
+ */
+bool fc_neighbours_refresh(struct fc_neighbours *neighbours, int dirfd, const char *own_id, struct fc_arena *arena);
 
 /* The neighbour that has USED path, or NULL. */
 struct fc_neighbour *fc_neighbour_using(struct fc_neighbour *list, const char *path);
@@ -34,6 +44,6 @@ bool fc_neighbour_tracks(struct fc_neighbour *list, const char *path, uint64_t i
 bool fc_neighbour_adopt(struct fc_neighbour *neighbour, const char *path, const struct fc_identity *identity,
                         bool is_dir);
 
-void fc_neighbour_free(struct fc_neighbour *list);
+void fc_neighbours_free(struct fc_neighbours *neighbours);
 
 #endif

@@ -12,6 +12,25 @@ bool fc_ownership_tracked(struct fc_registry *r, const struct fc_node *node) {
   return !creator || node->created >= creator->data_moved;
 }
 
+/* The record from which on the directory's names are no longer the session's, because the directory itself is not; 0 =
+ * it is, or was never made by the session. */
+static uint32_t lost_since(struct fc_registry *r, const struct fc_node *dir) {
+  if (dir->reserved) return UINT32_MAX; /* it stands where something of the user's stood */
+  if (!dir->tracked || fc_ownership_tracked(r, dir)) return 0;
+  const struct fc_process *creator = fc_registry_process(r, dir->pid, false);
+  uint32_t since = creator && dir->created < creator->data_moved ? creator->data_moved : 0;
+  if (dir->parent && dir->since < dir->parent->data_moved && dir->parent->data_moved > since)
+    since = dir->parent->data_moved;
+  return since;
+}
+
+bool fc_ownership_stands(struct fc_registry *r, const struct fc_node *node) {
+  if (!fc_ownership_tracked(r, node)) return false;
+  for (const struct fc_node *dir = node->parent; dir && dir->parent; dir = dir->parent)
+    if (node->created < lost_since(r, dir)) return false;
+  return true;
+}
+
 bool fc_ownership_holds_in(struct fc_registry *r, const struct fc_node *node, const struct fc_identity *parent,
                            const char *leaf) {
   const struct fc_place *name = fc_registry_place(r, parent->ino, parent->dev_major, parent->dev_minor, leaf, false);
@@ -75,9 +94,10 @@ static void track(struct fc_registry *r, const struct fc_replayed *rec, const ch
 /* N5: path is a new name of the object that path2 names (or of one that never had a name). */
 static void linked(struct fc_registry *r, const struct fc_replayed *rec) {
   struct fc_node *source = rec->path2[0] ? fc_registry_find(r, rec->path2, false) : NULL;
-  const bool ours = (fc_ownership_tracked(r, source) && fc_identity_equal(&source->identity, &rec->start.identity)) ||
+  const bool ours = (fc_ownership_stands(r, source) && fc_identity_equal(&source->identity, &rec->start.identity)) ||
                     fc_registry_knows_inode(r, &rec->start.identity);
-  if (ours) {
+  const uint32_t made = source ? source->created : fc_registry_inode_record(r, &rec->start.identity);
+  if (ours && made >= r->data_moved) {
     track(r, rec, rec->path);
     return;
   }
@@ -87,7 +107,7 @@ static void linked(struct fc_registry *r, const struct fc_replayed *rec) {
 
 /* True when the object that was there right before the call is the one that the session created at this node. */
 static bool was_ours(struct fc_registry *r, const struct fc_node *node, const struct fc_replayed *rec) {
-  return rec->has_info && fc_ownership_tracked(r, node) && fc_identity_equal(&node->identity, &rec->info.identity);
+  return rec->has_info && fc_ownership_stands(r, node) && fc_identity_equal(&node->identity, &rec->info.identity);
 }
 
 static void forget_object(struct fc_registry *r, struct fc_node *node) {
@@ -138,6 +158,10 @@ static void move_node(struct fc_registry *r, struct fc_node *node, const char *p
   node->reserved = reserved;
   node->tracked = tracked && !reserved;
   node->since = index;
+  if (node->tracked) return;
+  /* With a directory that took the place of the user's goes what is in it. */
+  for (struct fc_node *below = fc_registry_postorder(node, NULL); below; below = fc_registry_postorder(node, below))
+    below->tracked = false;
 }
 
 static void renamed(struct fc_registry *r, const struct fc_replayed *rec) {
@@ -153,7 +177,8 @@ static void renamed(struct fc_registry *r, const struct fc_replayed *rec) {
     if (!fc_ownership_tracked(r, target)) lost_to_user(r, rec->path2, NULL, pid, rec->index);
     return;
   }
-  bool stays_ours = ours;
+  /* What was made before data of the user's moved may hold it, and would escape N2 at another place. */
+  bool stays_ours = ours && source->created >= r->data_moved;
   if (rec->result == FC_RESULT_ONTO) {
     if (seen && seen->mode && source_object && fc_identity_equal(&source_object->identity, &seen->identity))
       return; /* one inode: no-op */
@@ -174,7 +199,7 @@ static void renamed_out(struct fc_registry *r, const struct fc_replayed *rec) { 
 
 static void renamed_in(struct fc_registry *r, const struct fc_replayed *rec) {
   struct fc_node *node = fc_registry_find(r, rec->path, false);
-  const bool was_tracked = fc_ownership_tracked(r, node);
+  const bool was_tracked = fc_ownership_stands(r, node);
   if (rec->result == FC_RESULT_PENDING && was_tracked) return; /* identity decides */
   const bool onto_ours =
       was_tracked && rec->has_target && rec->target.mode && fc_identity_equal(&node->identity, &rec->target.identity);
@@ -215,7 +240,8 @@ static void exchanged(struct fc_registry *r, const struct fc_replayed *rec) {
   if (!a || !b || is_above(a, b) || is_above(b, a)) return; /* the kernel refuses that; a journal may claim it */
   if (rec->has_info && rec->has_target && fc_identity_equal(&rec->info.identity, &rec->target.identity))
     return; /* two names of one inode: nothing changes */
-  const bool both = was_ours(r, a, rec) && fc_ownership_tracked(r, b);
+  const bool both = was_ours(r, a, rec) && fc_ownership_stands(r, b) && rec->has_target &&
+                    fc_identity_equal(&b->identity, &rec->target.identity);
   if (rec->result == FC_RESULT_PENDING) {
     if (both) return; /* whichever happened, identity tells */
   } else if (both) {
@@ -267,7 +293,7 @@ void fc_ownership_apply(struct fc_registry *r, const struct fc_replayed *rec) {
     if (!process || rec->result == FC_RESULT_FAILED) return;
     if ((rec->start.flags & FC_REC_SPAWNED) && process->joined) return;
     process->exec_open = true;
-    process->exec_start = (rec->start.flags & FC_REC_HAS_FD) ? 0 : rec->start.time_ns;
+    process->exec_ns = rec->start.time_ns;
     return;
   case FC_REC_END:
     if (rec->start.pid == r->leader_pid) r->leader_status = rec->start.extra;
@@ -277,7 +303,7 @@ void fc_ownership_apply(struct fc_registry *r, const struct fc_replayed *rec) {
     if (process) process->outside = true;
     return;
   case FC_REC_INODE:
-    fc_registry_add_inode(r, &rec->start.identity);
+    fc_registry_add_inode(r, &rec->start.identity, rec->index);
     return;
   default:
     break;
@@ -334,10 +360,10 @@ unsigned fc_ownership_unseen(struct fc_registry *r, unsigned *alive) {
   for (struct fc_process *p = r->processes; p; p = p->hh.next) {
     if (!p->exec_open) continue;
     unseen++;
-    if (p->exec_start == 0) continue; /* it had an fd: the lock answers for it */
-    /* Without a start time (a chroot without /proc) the pid must do, which can only make us wait too long. */
-    const int64_t now = fc_session_start_time(p->pid);
-    if (now >= 0 && (p->exec_start < 0 || p->exec_start == now)) (*alive)++;
+    /* With an fd the lock answers as long as the image keeps the fd; sudo and daemons close it. The pid is the same
+     * process when it was started before the record was written. */
+    const int64_t started = fc_session_start_time(p->pid);
+    if (started >= 0 && started <= p->exec_ns) (*alive)++;
   }
   return unseen;
 }

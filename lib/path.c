@@ -182,6 +182,7 @@ static unsigned long long mix(unsigned long long h, const char *text, size_t len
 unsigned long long fc_path_hash(const struct fc_name *relative) {
   /* The same name has one value however it is cut into head and tail only if it is cut in the same way; a hint that is
    * missed for that costs a statx. */
-  unsigned long long h = mix(0x2545F4914F6CDD1DULL, relative->head, relative->head_len);
+  unsigned long long h =
+      mix(0x2545F4914F6CDD1DULL ^ (relative->head_len << 20) ^ relative->tail_len, relative->head, relative->head_len);
   return mix(h, relative->tail, relative->tail_len);
 }

@@ -20,16 +20,17 @@ struct reaper {
   int base_fd;
   struct fc_registry registry;
   struct fc_journal journal; /* for CAPTURE records */
-  struct fc_neighbour *neighbours;
+  struct fc_neighbours neighbours;
   struct fc_ground ground;
   struct fc_quarantine quarantine;
   struct fc_log log;
   struct fc_reap_result *result;
   int64_t deadline_ns;
-  bool ask_in_use; /* somebody may still work with our files: unseen members or neighbours */
-  bool late;       /* the deadline has passed */
-  char *path;      /* PATH_BYTES: of the node in hand */
-  char *list;      /* FC_LIST_BYTES */
+  bool unseen; /* a process was seen to exec and never to arrive */
+  bool blind;  /* a neighbour could not be read: it may use anything */
+  bool late;   /* the deadline has passed */
+  char *path;  /* PATH_BYTES: of the node in hand */
+  char *list;  /* FC_LIST_BYTES */
 };
 
 /* A directory in hand: open and checked. */
@@ -42,6 +43,7 @@ struct place {
 enum verdict { GONE, SPARED };
 
 static bool out_of_time(struct reaper *r) {
+  if (r->blind) return true;
   if (!r->late && r->deadline_ns != FC_INFINITY_NS && fc_journal_now() >= r->deadline_ns) r->late = true;
   return r->late;
 }
@@ -110,6 +112,24 @@ static int remove_slot(struct reaper *r, const char *slot, const struct fc_node 
   return rc;
 }
 
+/* Sessions come and go, and work, while this one is reaped: what they use now counts, not what they used at the start.
+ */
+static void look_around(struct reaper *r) {
+  if (!fc_neighbours_refresh(&r->neighbours, r->dirfd, r->header->id, &r->registry.arena)) r->blind = true;
+  r->ground.neighbours = r->neighbours.first;
+}
+
+/* Somebody may still work with our files: a process that was never seen to arrive, or a neighbour. */
+static bool asks_in_use(const struct reaper *r) {
+  return r->header->policy.in_use == FC_IN_USE_SKIP && (r->unseen || r->neighbours.first);
+}
+
+static bool slot_in_use(const struct reaper *r, const char *slot) {
+  struct statx st;
+  return fc_sys_statx(r->quarantine.fd, slot, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &st) == 0 && MODE_IS(&st, S_IFREG) &&
+         in_use(r->quarantine.fd, slot);
+}
+
 /* Capture, verify, delete one name of place. path is the node's. */
 static enum verdict capture_and_remove(struct reaper *r, const struct place *place, struct fc_node *node,
                                        const char *path, bool is_dir) {
@@ -128,45 +148,53 @@ static enum verdict capture_and_remove(struct reaper *r, const struct place *pla
     fc_log_write(&r->log, FC_LOG_WARN, "cannot remove %s/%s: error %d", r->header->base, path, -rc);
     return SPARED;
   }
-  rc = remove_slot(r, slot, node, is_dir);
+  look_around(r);
+  /* Between the first look and the capture somebody may have begun to use it. */
+  const bool wanted =
+      fc_neighbour_using(r->neighbours.first, path) || (!is_dir && asks_in_use(r) && slot_in_use(r, slot));
+  rc = wanted || r->blind ? -EBUSY : remove_slot(r, slot, node, is_dir);
   if (rc == 0) return GONE;
+  if (rc == -EBUSY) r->result->in_use++;
   give_back(r, slot, place->fd, path);
   return SPARED;
 }
 
-/* What every name must pass before it is touched. Returns false when it is spared; counts why. */
-static bool may_remove(struct reaper *r, const struct place *place, struct fc_node *node, const struct statx *st,
-                       const struct fc_identity *now, const char *path) {
+/* The rules that spare a name whatever others do with it. Counts why. */
+static bool is_spared(struct reaper *r, const struct place *place, struct fc_node *node, const struct statx *st,
+                      const struct fc_identity *now, const char *path) {
   const char *leaf = fc_registry_leaf(node);
   if (!fc_ground_same(&r->ground, &node->identity, now)) {
     r->result->replaced++;
-    return false;
+    return true;
   }
-  if (MODE_IS(st, S_IFCHR) || MODE_IS(st, S_IFBLK)) {
-    r->result->kept++;
-    return false;
-  }
-  if (!fc_ownership_holds_in(&r->registry, node, &place->identity, leaf) ||
+  if (MODE_IS(st, S_IFCHR) || MODE_IS(st, S_IFBLK) ||
+      !fc_ownership_holds_in(&r->registry, node, &place->identity, leaf) ||
       fc_ground_is_companion(&r->ground, place->node, place->fd, leaf) || fc_ground_moved_in(&r->ground, node, st) ||
       fc_ground_kept(r->header, path)) {
     r->result->kept++;
-    return false;
+    return true;
   }
-  struct fc_neighbour *user = fc_neighbour_using(r->neighbours, path);
+  return false;
+}
+
+/* A live session that has USED the name gets it, and it dies with that session. */
+static bool is_needed(struct reaper *r, const struct place *place, struct fc_node *node, const struct statx *st,
+                      const struct fc_identity *now, const char *path) {
+  look_around(r);
+  struct fc_neighbour *user = fc_neighbour_using(r->neighbours.first, path);
   if (user) {
-    if (fc_neighbour_adopt(user, path, now, MODE_IS(st, S_IFDIR))) {
+    /* One that has moved data of the user's may have moved it into this very name: then nobody may delete it. */
+    if (user->registry.data_moved == 0 && fc_neighbour_adopt(user, path, now, MODE_IS(st, S_IFDIR)))
       r->result->adopted++;
-      for (struct fc_node *n = node; n; n = n->parent) n->adopted = true;
-    } else {
+    else
       r->result->kept++;
-    }
-    return false;
+    return true;
   }
-  if (r->ask_in_use && MODE_IS(st, S_IFREG) && in_use(place->fd, leaf)) {
+  if (asks_in_use(r) && MODE_IS(st, S_IFREG) && in_use(place->fd, fc_registry_leaf(node))) {
     r->result->in_use++;
-    return false;
+    return true;
   }
-  return true;
+  return false;
 }
 
 static void remove_file(struct reaper *r, const struct place *place, struct fc_node *node) {
@@ -183,7 +211,7 @@ static void remove_file(struct reaper *r, const struct place *place, struct fc_n
     r->result->replaced++; /* recorded as a file, or identity would have differed */
     return;
   }
-  if (!may_remove(r, place, node, &st, &now, r->path)) return;
+  if (is_spared(r, place, node, &st, &now, r->path) || is_needed(r, place, node, &st, &now, r->path)) return;
   if (capture_and_remove(r, place, node, r->path, false) == GONE) r->result->files++;
 }
 
@@ -199,17 +227,18 @@ static void remove_directory(struct reaper *r, const struct place *place, struct
     r->result->replaced++;
     return;
   }
+  if (is_spared(r, place, node, &st, &now, r->path)) return;
   const int fd = fc_beneath_open(place->fd, leaf);
   const int empty = fd < 0 ? fd : fc_list_is_empty(fd, r->list);
   if (fd >= 0) (void)fc_sys_close(fd);
   if (empty != 1) {
     /* What keeps it may be a neighbour's: then it dies with the neighbour. */
-    struct fc_neighbour *heir = fc_neighbour_below(r->neighbours, r->path);
+    struct fc_neighbour *heir = fc_neighbour_below(r->neighbours.first, r->path);
     if (heir && fc_ground_same(&r->ground, &node->identity, &now) && fc_neighbour_adopt(heir, r->path, &now, true))
       r->result->adopted++;
     return;
   }
-  if (!may_remove(r, place, node, &st, &now, r->path)) return;
+  if (is_needed(r, place, node, &st, &now, r->path)) return;
   if (capture_and_remove(r, place, node, r->path, true) == GONE) r->result->dirs++;
 }
 
@@ -334,11 +363,12 @@ static enum fc_reap_outcome finish(struct reaper *r, const char *name) {
       "use %llu, failed %llu",
       r->header->base, done->files, done->dirs, done->kept, done->replaced, done->restored, done->adopted, done->in_use,
       done->failed);
-  if (r->late || done->in_use || done->failed) return FC_REAP_DEFERRED;
+  if (r->late || r->blind || done->in_use || done->failed) return FC_REAP_DEFERRED;
   const uint32_t levels = r->journal.words->owns_base;
   if (levels > 0) {
-    if (r->neighbours)
-      __atomic_store_n(&r->neighbours->journal.words->owns_base, levels, __ATOMIC_RELEASE);
+    look_around(r); /* once more: one that begins now opens the base again after it has been published */
+    if (r->neighbours.first)
+      __atomic_store_n(&r->neighbours.first->journal.words->owns_base, levels, __ATOMIC_RELEASE);
     else
       fc_base_remove(r->header->base, levels, r->header->created_s);
   }
@@ -394,19 +424,18 @@ static enum fc_reap_outcome run(struct reaper *r, const char *name) {
   struct fc_identity base_now;
   struct statx st;
   rc = fc_identity_take(r->base_fd, "", false, &base_now, &st);
-  bool neighbours_failed = false;
-  r->neighbours = fc_neighbour_load(r->dirfd, h->id, &r->registry.arena, &neighbours_failed);
-  r->ground = (struct fc_ground){&r->registry, h, r->neighbours, r->base_fd, base_now.dev_major, base_now.dev_minor};
+  r->ground = (struct fc_ground){&r->registry, h, NULL, r->base_fd, base_now.dev_major, base_now.dev_minor};
+  look_around(r);
   fc_quarantine_begin(&r->quarantine, r->base_fd, h->id);
   enum fc_reap_outcome outcome = FC_REAP_FAILED;
-  if (rc == 0 && !neighbours_failed && !(across_boot && fc_base_is_volatile(h->fs_type))) {
-    r->ask_in_use = h->policy.in_use == FC_IN_USE_SKIP && (unseen > 0 || r->neighbours);
+  if (rc == 0 && !r->blind && !(across_boot && fc_base_is_volatile(h->fs_type))) {
+    r->unseen = unseen > 0;
     set_state(r, FC_STATE_REAPING);
     recover(r);
     reap_names(r);
     outcome = finish(r, name);
   }
-  fc_neighbour_free(r->neighbours);
+  fc_neighbours_free(&r->neighbours);
   (void)fc_sys_close(r->base_fd);
   return outcome;
 }
@@ -427,10 +456,12 @@ enum fc_reap_outcome fc_reaper_run(int dirfd, const char *name, int fd, const st
   fc_log_open(&r->log, &header->policy, header->path);
   const enum fc_reap_outcome outcome = run(r, name);
   if (r->journal.first) {
-    /* Whoever leaves waits for this word, within its budget. */
-    const uint32_t done = outcome == FC_REAP_DONE || outcome == FC_REAP_CLOSED ? FC_DONE_REAPED : FC_DONE_DEFERRED;
-    __atomic_store_n(&r->journal.words->done, done, __ATOMIC_RELEASE);
-    (void)fc_sys_futex(&r->journal.words->done, FC_FUTEX_WAKE, INT32_MAX, -1);
+    /* Whoever leaves waits for this word, within its budget. While a process without a lock lives nothing is done. */
+    if (outcome != FC_REAP_WAIT) {
+      const uint32_t done = outcome == FC_REAP_DONE || outcome == FC_REAP_CLOSED ? FC_DONE_REAPED : FC_DONE_DEFERRED;
+      __atomic_store_n(&r->journal.words->done, done, __ATOMIC_RELEASE);
+      (void)fc_sys_futex(&r->journal.words->done, FC_FUTEX_WAKE, INT32_MAX, -1);
+    }
     (void)fc_sys_munmap(r->journal.first, FC_FIRST_WINDOW_BYTES);
   }
   fc_registry_free(&r->registry);

@@ -178,7 +178,13 @@ bool fc_registry_knows_inode(struct fc_registry *r, const struct fc_identity *id
   return inode != NULL;
 }
 
-void fc_registry_add_inode(struct fc_registry *r, const struct fc_identity *identity) {
+uint32_t fc_registry_inode_record(struct fc_registry *r, const struct fc_identity *identity) {
+  struct fc_inode *inode = NULL;
+  HASH_FIND(hh, r->inodes, identity, sizeof *identity, inode);
+  return inode ? inode->record : 0;
+}
+
+void fc_registry_add_inode(struct fc_registry *r, const struct fc_identity *identity, uint32_t record) {
   struct fc_registry *fc_uthash_registry = r;
   if (fc_registry_knows_inode(r, identity)) return;
   struct fc_inode *inode = fc_arena_alloc(&r->arena, sizeof *inode);
@@ -187,6 +193,7 @@ void fc_registry_add_inode(struct fc_registry *r, const struct fc_identity *iden
     return;
   }
   inode->identity = *identity;
+  inode->record = record;
   HASH_ADD(hh, r->inodes, identity, sizeof *identity, inode);
 }
 

@@ -37,7 +37,6 @@ struct fc_node {
   bool reserved; /* N1: the name is the user's until the session ends */
   bool is_dir;
   bool used;       /* opened by this session while it existed (USED) */
-  bool adopted;    /* handed over, by this reaping, to a live session: itself, or something below it */
   uint8_t ground;  /* ground.c's memory of this directory */
   uint8_t subtree; /* and of everything below it, when it is a topmost one */
 };
@@ -49,7 +48,7 @@ struct fc_process {
   bool outside;        /* N6: it removed a name outside the base */
   bool joined;         /* it has been seen to arrive */
   bool exec_open;      /* EXEC without JOIN so far */
-  int64_t exec_start;  /* start time of the last EXEC that had no fd, else 0 */
+  int64_t exec_ns;     /* when the last EXEC was written, CLOCK_BOOTTIME */
 };
 
 /* A directory by inode, with or without a leaf: rules that must hold whatever links a name was reached by. */
@@ -62,6 +61,7 @@ struct fc_place {
 
 struct fc_inode {
   UT_hash_handle hh;
+  uint32_t record;
   struct fc_identity identity;
 };
 
@@ -113,7 +113,9 @@ struct fc_place *fc_registry_place(struct fc_registry *registry, uint64_t ino, u
                                    const char *leaf, bool make);
 
 bool fc_registry_knows_inode(struct fc_registry *registry, const struct fc_identity *identity);
-void fc_registry_add_inode(struct fc_registry *registry, const struct fc_identity *identity);
+void fc_registry_add_inode(struct fc_registry *registry, const struct fc_identity *identity, uint32_t record);
+/* The record that told of it, 0 when there is none. */
+uint32_t fc_registry_inode_record(struct fc_registry *registry, const struct fc_identity *identity);
 
 /* The node after `node` in post-order (children before parents); starts with NULL; NULL at the end (root is last). The
  * current node may be dropped from consideration but must stay linked. */

@@ -12,6 +12,7 @@ int fc_replay_begin(struct fc_replay *r, struct fc_arena *arena, int fd, uint64_
   r->key = key;
   r->capacity = capacity;
   r->ended = ended;
+  r->open_cell = UINT32_MAX;
   r->buffer = fc_arena_alloc(arena, BUFFER_CELLS * FC_CELL_BYTES);
   r->path = fc_arena_alloc(arena, FC_REPLAY_PATH_MAX);
   r->path2 = fc_arena_alloc(arena, FC_REPLAY_PATH_MAX);
@@ -21,6 +22,13 @@ int fc_replay_begin(struct fc_replay *r, struct fc_arena *arena, int fd, uint64_
   if (n != (long)sizeof words) return n < 0 ? (int)n : -EIO;
   r->next = words.next < capacity ? words.next : capacity; /* a full journal runs past its end */
   return 0;
+}
+
+void fc_replay_resume(struct fc_replay *r, uint32_t next) {
+  if (r->open_cell != UINT32_MAX) r->index = r->open_cell;
+  r->open_cell = UINT32_MAX;
+  r->next = next < r->capacity ? next : r->capacity;
+  r->buffer_count = 0; /* what was read may have been written since */
 }
 
 /* Makes count cells from index on available. Returns them, or NULL when they cannot be read. */
@@ -149,6 +157,7 @@ enum fc_replay_step fc_replay_next(struct fc_replay *r, struct fc_replayed *out)
     if ((word & 0xffu) != FC_MARK_START) {
       if (!is_torn(word)) return FC_REPLAY_DAMAGED;
       r->torn++;
+      if (r->open_cell == UINT32_MAX && word == 0) r->open_cell = r->index;
       r->index++;
       continue;
     }

@@ -21,9 +21,10 @@ struct fc_replay {
   char *buffer;   /* cells [buffer_first, buffer_first + buffer_count) */
   uint32_t buffer_first;
   uint32_t buffer_count;
-  uint32_t torn; /* cells stepped over */
-  bool ended;    /* nobody writes any more */
-  char *path;    /* FC_REPLAY_PATH_MAX bytes each */
+  uint32_t torn;      /* cells stepped over */
+  uint32_t open_cell; /* the first of them in this pass, UINT32_MAX = none: its writer may still be at work */
+  bool ended;         /* nobody writes any more */
+  char *path;         /* FC_REPLAY_PATH_MAX bytes each */
   char *path2;
 };
 
@@ -46,6 +47,9 @@ enum fc_replay_step { FC_REPLAY_END = 0, FC_REPLAY_RECORD, FC_REPLAY_DAMAGED };
  * header's `next` is damage. Returns 0 or -errno. */
 int fc_replay_begin(struct fc_replay *replay, struct fc_arena *arena, int fd, uint64_t key, uint32_t capacity,
                     bool ended);
+
+/* Goes on in a journal that is still written, up to `next`, from the first cell that was open. */
+void fc_replay_resume(struct fc_replay *replay, uint32_t next);
 
 /* The next record. Of an ended journal END is given only when nothing but untouched
  * cells follows `next`. */

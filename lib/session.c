@@ -9,6 +9,10 @@
 #define FD_HEADROOM 16  /* below the soft limit otherwise; also how many numbers are tried */
 #define PUBLISH_TRIES 8 /* another session may remove the empty state directory while we make our file */
 #define LOCK_PAGE 4096u
+#define NS_PER_S 1000000000
+#define USER_HZ 100 /* of /proc/PID/stat, on every machine */
+#define JOIN_TRIES 5
+#define JOIN_PAUSE_MS 10
 
 static uint64_t mix(uint64_t h, uint64_t word) {
   h = (h ^ word) * 0xD6E8FEB86659FD93ULL;
@@ -73,7 +77,7 @@ int64_t fc_session_start_time(uint32_t pid) {
   }
   int64_t ticks = 0;
   for (p++; *p >= '0' && *p <= '9'; p++) ticks = ticks * 10 + (*p - '0');
-  return ticks;
+  return ticks * (NS_PER_S / USER_HZ);
 }
 
 int fc_session_probe(int fd, enum fc_byte byte) {
@@ -88,10 +92,19 @@ static void adopt_header(struct fc_session *s) {
   const struct fc_session_header *h = s->header;
   s->journal.words = (struct fc_head_words *)&h->words;
   s->journal.key = h->key;
-  s->journal.capacity = h->capacity;
+  s->journal.capacity = h->capacity / 2; /* the other half is for the CAPTURE records of as many names */
   s->journal.with_handle = h->with_handle;
-  s->base_len = strnlen(h->base, sizeof h->base);
-  s->alias_len = strnlen(h->alias, sizeof h->alias);
+  /* Copies, side by side: a file that is truncated under us must not take the names away, and one page holds them all.
+   */
+  s->base_len = strnlen(h->base, sizeof h->base - 1);
+  s->alias_len = strnlen(h->alias, sizeof h->alias - 1);
+  const size_t path_len = strnlen(h->path, sizeof h->path - 1);
+  s->alias_at = (uint32_t)s->base_len + 1;
+  s->path_at = s->alias_at + (uint32_t)s->alias_len + 1;
+  memcpy(s->text, h->base, s->base_len); /* NULs stand there already */
+  memcpy(s->text + s->alias_at, h->alias, s->alias_len);
+  memcpy(s->text + s->path_at, h->path, path_len);
+  s->leader_pid = h->leader_pid;
 }
 
 static int map_journal(struct fc_session *s, int fd) {
@@ -215,6 +228,16 @@ static int publish(struct fc_session *s, struct fc_session_header *h, int dirfd,
     if (fd >= 0) (void)fc_sys_close(fd);
   }
   if (rc == 0) rc = fc_sys_renameat2(dirfd, hidden, dirfd, name, 0);
+  if (rc == 0) {
+    /* A session that has ended meanwhile may have removed the base that it had made, as long as it did not see us. */
+    const int base = fc_base_reopen(h->base, &h->base_identity, h->fs_id, false);
+    if (base >= 0) {
+      (void)fc_sys_close(base);
+    } else {
+      (void)fc_sys_unlinkat(dirfd, name, 0);
+      rc = -ESTALE;
+    }
+  }
   if (rc < 0) {
     (void)fc_sys_unlinkat(dirfd, hidden, 0);
     forget(s);
@@ -248,9 +271,11 @@ int fc_session_create(struct fc_session *s, const struct fc_config *config, cons
       }
       if (last != -ENOENT) break;
     }
+    if (last == -ESTALE) break; /* the base is another directory now: the caller starts again */
   }
   if (!fc_sys_is_error(scratch)) (void)fc_sys_munmap(scratch, FC_HEADER_BYTES);
   if (made) return 0;
+  if (last == -ESTALE) return -ESTALE;
   (void)snprintf(message, message_size,
                  "filecleanup: no usable state directory (last tried \"%s\": %s); set FILECLEANUP_STATE_DIR to a "
                  "directory of yours, mode 0700, on a local file system; nothing will be tracked or deleted",
@@ -267,7 +292,7 @@ size_t fc_session_token(const struct fc_session *s, char *out, size_t size) {
                          ((unsigned long long)s->file_major << 32) | s->file_minor, (unsigned long long)s->file_ino);
   if (n < 0 || (size_t)n >= size) return 0;
   size_t at = (size_t)n;
-  for (const char *p = s->header->path; *p; p++) {
+  for (const char *p = fc_session_path(s); *p; p++) {
     if (at + 4 > size) return 0;
     if (needs_escape(*p)) {
       static const char digits[] = "0123456789abcdef";
@@ -317,7 +342,7 @@ static int parse_token(const char *token, size_t len, uint64_t *dev, uint64_t *i
 static int fd_start(void) {
   const uint64_t limit = fc_sys_soft_limit(FC_RLIMIT_NOFILE);
   const uint64_t low = limit > FD_HEADROOM ? limit - FD_HEADROOM : 0;
-  return low < FD_TARGET ? (int)low : FD_TARGET;
+  return low >= FD_TARGET ? FD_TARGET : low > 3 ? (int)low : 3; /* never a standard stream */
 }
 
 /* The inherited fd that is this very file, or -1. */
@@ -335,13 +360,30 @@ static int inherited_fd(const struct fc_session *s) {
   return found;
 }
 
+/* The id becomes part of names: digits, and the very ones of the file's own name. */
+static bool id_is_sound(const struct fc_session_header *h) {
+  for (unsigned i = 0; i < FC_ID_HEX; i++)
+    if (hex_digit(h->id[i]) < 0) return false;
+  if (h->id[FC_ID_HEX] != '\0') return false;
+  const char *slash = strrchr(h->path, '/');
+  return slash && strncmp(slash + 1, FC_SESSION_PREFIX, sizeof FC_SESSION_PREFIX - 1) == 0 &&
+         strcmp(slash + sizeof FC_SESSION_PREFIX, h->id) == 0;
+}
+
+static bool policy_is_sound(const struct fc_policy *p) {
+  return p->on_exit <= FC_ON_EXIT_REPORT && p->scope <= FC_SCOPE_PROCESS && p->dirs <= FC_DIRS_RECURSIVE &&
+         p->in_use <= FC_IN_USE_IGNORE && p->age_by <= FC_AGE_BY_MTIME && p->track <= FC_TRACK_ALL &&
+         p->log_level <= FC_LOG_DEBUG && p->exit_budget_ns >= 0 && memchr(p->keep, 0, sizeof p->keep) &&
+         memchr(p->log_file, 0, sizeof p->log_file) && memchr(p->stats_file, 0, sizeof p->stats_file);
+}
+
 /* What a joiner looks at: the file is its user's own, or came through an fd that was locked by a member. */
 static bool header_fits(const struct fc_session_header *h, uint64_t file_ino) {
   return memcmp(h->magic, FC_SESSION_MAGIC, sizeof h->magic) == 0 && h->version == FC_SESSION_VERSION &&
          h->header_bytes == FC_HEADER_BYTES && h->cell_bytes == FC_CELL_BYTES && h->file_ino == file_ino &&
          h->capacity <= (FC_JOURNAL_BYTES_MAX - FC_HEADER_BYTES) / FC_CELL_BYTES && h->base[0] == '/' &&
          memchr(h->base, 0, sizeof h->base) && memchr(h->alias, 0, sizeof h->alias) &&
-         memchr(h->path, 0, sizeof h->path);
+         memchr(h->path, 0, sizeof h->path) && id_is_sound(h) && policy_is_sound(&h->policy);
 }
 
 int fc_session_join(struct fc_session *s, const char *token, size_t len, const char *program) {
@@ -377,7 +419,14 @@ int fc_session_join(struct fc_session *s, const char *token, size_t len, const c
     lock_fd = fc_sys_openat(AT_FDCWD, path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
     rc = lock_fd < 0 ? lock_fd : stat_fd(lock_fd, &st);
     if (rc == 0 && !same_file(s, &st)) rc = -ESTALE;
-    if (rc == 0) rc = fc_sys_lock(lock_fd, FC_F_OFD_SETLK, F_RDLCK, FC_BYTE_MEMBERS, NULL);
+    /* A reaper that found a living process without a lock lets go again at once; one that reaps does not. */
+    for (int i = 0; rc == 0 && i < JOIN_TRIES; i++) {
+      rc = fc_sys_lock(lock_fd, FC_F_OFD_SETLK, F_RDLCK, FC_BYTE_MEMBERS, NULL);
+      if (rc != -EAGAIN && rc != -EACCES) break;
+      uint32_t nothing = 0;
+      (void)fc_sys_futex(&nothing, FC_FUTEX_WAIT, 0, JOIN_PAUSE_MS);
+      if (i + 1 < JOIN_TRIES) rc = 0;
+    }
   }
   s->journal_locks = file_fd < 0;
   if (rc == 0) rc = map_lock(s, lock_fd);
@@ -403,7 +452,8 @@ int fc_session_join(struct fc_session *s, const char *token, size_t len, const c
 /* ---- handing over and leaving ---- */
 
 int fc_session_reopen(const struct fc_session *s) {
-  const int fd = fc_sys_openat(AT_FDCWD, s->header->path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+  const int fd =
+      fc_sys_openat(AT_FDCWD, fc_session_path(s), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
   if (fd < 0) return fd;
   struct statx st;
   int rc = stat_fd(fd, &st);
@@ -437,7 +487,7 @@ int fc_session_hand_over(struct fc_session *s, uint32_t pid, int64_t *record) {
                                  .flags = fd >= 0 ? FC_REC_HAS_FD : 0,
                                  .pid = pid,
                                  .extra = fd >= 0 ? (uint16_t)fd : 0,
-                                 .time_ns = fd >= 0 ? 0 : fc_session_start_time(pid)};
+                                 .time_ns = fc_journal_now()};
   *record = fc_journal_append(&s->journal, &exec);
   return fd;
 }
@@ -452,7 +502,7 @@ void fc_session_spawned(struct fc_session *s, uint32_t child, int fd) {
                                  .flags = FC_REC_SPAWNED | (fd >= 0 ? FC_REC_HAS_FD : 0),
                                  .pid = child,
                                  .extra = fd >= 0 ? (uint16_t)fd : 0,
-                                 .time_ns = fd >= 0 ? 0 : fc_session_start_time(child)};
+                                 .time_ns = fc_journal_now()};
   (void)fc_journal_append(&s->journal, &exec); /* lost: the child is protected by its own lock once it has joined */
 }
 
@@ -462,7 +512,7 @@ void fc_session_unlock(struct fc_session *s) {
      * in one step by private memory, where their records come to nothing. */
     static const uint32_t bytes[FC_WINDOWS] = {1u << 20, 16u << 20, 256u << 20, FC_JOURNAL_BYTES_MAX};
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
-    const uint64_t file_bytes = FC_HEADER_BYTES + (uint64_t)s->journal.capacity * FC_CELL_BYTES;
+    const uint64_t file_bytes = FC_HEADER_BYTES + (uint64_t)s->journal.capacity * FC_CELL_BYTES; /* as it was mapped */
     for (int i = 0; i < FC_WINDOWS; i++)
       if (s->journal.windows[i])
         (void)fc_sys_mmap(s->journal.windows[i], file_bytes < bytes[i] ? (size_t)file_bytes : bytes[i],
@@ -494,7 +544,8 @@ enum fc_verdict fc_session_open_file(int dirfd, const char *name, int *out_fd, s
     verdict = FC_VERDICT_CORRUPT;
   } else if (h->version != FC_SESSION_VERSION) {
     verdict = FC_VERDICT_FUTURE;
-  } else if (!header_fits(h, st.stx_ino) || h->uid != st.stx_uid || h->check != fc_session_check(h) ||
+  } else if (!header_fits(h, st.stx_ino) || strcmp(h->id, name + sizeof FC_SESSION_PREFIX - 1) != 0 ||
+             h->uid != st.stx_uid || h->check != fc_session_check(h) ||
              st.stx_size != FC_HEADER_BYTES + (uint64_t)h->capacity * FC_CELL_BYTES) {
     verdict = FC_VERDICT_CORRUPT;
   }

@@ -79,12 +79,23 @@ struct fc_session {
   uint64_t file_ino;
   uint32_t file_major;
   uint32_t file_minor;
-  size_t base_len;
-  size_t alias_len; /* 0 = no alias */
+  uint32_t leader_pid;
+  size_t base_len;   /* 0 = inert */
+  size_t alias_len;  /* 0 = no alias */
+  uint32_t alias_at; /* the header's base, alias and path, copied into text one behind the other */
+  uint32_t path_at;
+  char text[3 * PATH_MAX];
 };
 
+static inline const char *fc_session_base(const struct fc_session *session) { return session->text; }
+static inline const char *fc_session_alias(const struct fc_session *session) {
+  return session->text + session->alias_at;
+}
+static inline const char *fc_session_path(const struct fc_session *session) { return session->text + session->path_at; }
+
 /* Makes, locks and publishes a session in the first state directory that passes the self-test, and becomes a member.
- * leader_pid is recorded. Returns 0, or -1 with one line in message. */
+ * leader_pid is recorded. Returns 0; -1 with one line in message; or -ESTALE when the base has been
+ * replaced meanwhile and the caller should open it again. */
 int fc_session_create(struct fc_session *session, const struct fc_config *config, const struct fc_base *base,
                       char *const *envp, char *message, size_t message_size);
 
@@ -134,8 +145,8 @@ bool fc_session_boot_id(uint8_t out[16]);
 /* The checksum that header->check must equal. */
 uint64_t fc_session_check(const struct fc_session_header *header);
 
-/* The start time of a process in clock ticks since boot (field 22 of /proc/PID/stat), or -1 when it is gone or a
- * zombie. */
+/* When a process was started, CLOCK_BOOTTIME to a hundredth of a second (field 22 of /proc/PID/stat), or -1 when it is
+ * gone or a zombie. */
 int64_t fc_session_start_time(uint32_t pid);
 
 #endif

@@ -33,11 +33,17 @@ FC_EXPORT int unshare(int flags) {
 }
 FC_EXPORT int daemon(int nochdir, int noclose) {
   fc_target_cwd_unknown();
-  return FC_REAL(daemon)(nochdir, noclose);
+  const int result = FC_REAL(daemon)(nochdir, noclose);
+  fc_member_forked(); /* it returns in the child, or has failed */
+  return result;
 }
 FC_EXPORT FTS *fts_open(char *const *paths, int options, int (*compare)(const FTSENT **, const FTSENT **)) {
   if (!(options & FTS_NOCHDIR)) fc_target_cwd_unknown();
   return FC_REAL(fts_open)(paths, options, compare);
+}
+FC_EXPORT FTS64 *fts64_open(char *const *paths, int options, int (*compare)(const FTSENT64 **, const FTSENT64 **)) {
+  if (!(options & FTS_NOCHDIR)) fc_target_cwd_unknown();
+  return FC_REAL(fts64_open)(paths, options, compare);
 }
 FC_EXPORT int nftw(const char *path, __nftw_func_t function, int fds, int flags) {
   if (flags & FTW_CHDIR) fc_target_cwd_unknown();

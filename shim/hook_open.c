@@ -104,19 +104,44 @@ FC_EXPORT int creat64(const char *path, mode_t mode) {
   return fc_open(ENTRY_CREAT64, AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
 }
 
-/* fopen and freopen. The modes w and a create: the name is made first, by open with O_EXCL, and the caller's own call
- * then finds it (a failed freopen closes the stream, so the caller's call is never used as a probe). A mode with x is
- * its own proof. An unknown first letter is EINVAL and creates nothing. Returns true when success of the caller's call
- * is the proof. */
-static bool fc_prepare_stream(const char *path, const char *mode) {
+#define MODE_BYTES 64
+#define MODE_LETTERS 7 /* libc looks at no more, and not behind a comma for its own */
+
+static bool may_create(const char *path, const char *mode) {
   struct fc_target target;
-  if (fc_member.count == 0 || !path || !mode || (mode[0] != 'w' && mode[0] != 'a') ||
-      !fc_target_open(&target, AT_FDCWD, path))
-    return false;
+  if (fc_member.count == 0 || !path || !mode || (mode[0] != 'w' && mode[0] != 'a')) return false;
+  const bool inside = fc_target_open(&target, AT_FDCWD, path);
   fc_target_close(&target);
-  const char *const comma = strchr(mode, ','); /* ",ccs=" may hold any letter */
-  const char *const x = strchr(mode, 'x');
-  if (x && (!comma || x < comma)) return true;
+  return inside;
+}
+
+/* The modes w and a create. As with open, the probe is the caller's call with one thing added: the letter x (O_EXCL).
+ * An unknown first letter is EINVAL and creates nothing. */
+static FILE *fc_fopen(FILE *(*real)(const char *, const char *), const char *path, const char *mode) {
+  const size_t len = mode ? strnlen(mode, MODE_BYTES) : 0;
+  const char *const comma = mode ? strchr(mode, ',') : NULL;
+  const size_t letters = comma ? (size_t)(comma - mode) : len;
+  if (!may_create(path, mode) || len + 2 > MODE_BYTES || letters + 1 >= MODE_LETTERS) return real(path, mode);
+  char exclusive[MODE_BYTES + 1];
+  exclusive[0] = mode[0];
+  exclusive[1] = 'x';
+  memcpy(exclusive + 2, mode + 1, len);
+  const int saved = errno;
+  FILE *const file = real(path, exclusive);
+  if (file) {
+    const int after = errno;
+    fc_record_created(AT_FDCWD, path, fileno(file), false);
+    errno = after;
+    return file;
+  }
+  if (errno == EEXIST) fc_record_used(AT_FDCWD, path, -1, mode[0] == 'w');
+  errno = saved;
+  return real(path, mode);
+}
+
+/* A failed freopen closes the stream, so it cannot be the probe: the name is made first, by open with O_EXCL. */
+static void prepare_freopen(const char *path, const char *mode) {
+  if (!may_create(path, mode)) return;
   const int saved = errno;
   const int fd = FC_REAL(open)(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | FC_O_LARGEFILE, 0666);
   if (fd >= 0) {
@@ -126,24 +151,31 @@ static bool fc_prepare_stream(const char *path, const char *mode) {
     fc_record_used(AT_FDCWD, path, -1, mode[0] == 'w');
   }
   errno = saved;
-  return false;
 }
 
-#define STREAM(path, mode, call)                                                                                       \
-  const bool proof = fc_prepare_stream(path, mode);                                                                    \
-  FILE *const file = call;                                                                                             \
-  if (file && proof) fc_record_created(AT_FDCWD, path, -1, false);                                                     \
-  return file
+static FILE *fc_freopen(FILE *(*real)(const char *, const char *, FILE *), const char *path, const char *mode,
+                        FILE *stream) {
+  const char *const x = mode ? strchr(mode, 'x') : NULL;
+  if (!x || x - mode >= MODE_LETTERS) {
+    prepare_freopen(path, mode);
+    return real(path, mode, stream);
+  }
+  FILE *const file = real(path, mode, stream); /* its own proof */
+  const int saved = errno;
+  if (file && may_create(path, mode)) fc_record_created(AT_FDCWD, path, -1, false);
+  errno = saved;
+  return file;
+}
 
 FC_EXPORT FILE *fopen(const char *restrict path, const char *restrict mode) {
-  STREAM(path, mode, FC_REAL(fopen)(path, mode));
+  return fc_fopen(FC_REAL(fopen), path, mode);
 }
 FC_EXPORT FILE *fopen64(const char *restrict path, const char *restrict mode) {
-  STREAM(path, mode, FC_REAL(fopen64)(path, mode));
+  return fc_fopen(FC_REAL(fopen64), path, mode);
 }
 FC_EXPORT FILE *freopen(const char *restrict path, const char *restrict mode, FILE *restrict stream) {
-  STREAM(path, mode, FC_REAL(freopen)(path, mode, stream));
+  return fc_freopen(FC_REAL(freopen), path, mode, stream);
 }
 FC_EXPORT FILE *freopen64(const char *restrict path, const char *restrict mode, FILE *restrict stream) {
-  STREAM(path, mode, FC_REAL(freopen64)(path, mode, stream));
+  return fc_freopen(FC_REAL(freopen64), path, mode, stream);
 }

@@ -4,14 +4,13 @@
  * the new image's constructor finds it, maps it, and closes it. A failed exec takes it back. The journal has EXEC
  * without JOIN for images that never arrive (static, setuid): unseen members.
  */
-#include <alloca.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "real.h"
-#include "member.h"
+#include "target.h"
 
 struct handed {
   int fd[FC_NEST_MAX];
@@ -51,7 +50,7 @@ FC_EXPORT int execvpe(const char *file, char *const argv[], char *const envp[]) 
   size_t count = 1;                                                                                                    \
   while (va_arg(arguments, char *)) count++;                                                                           \
   va_end(arguments);                                                                                                   \
-  char **const argv = alloca((count + 1) * sizeof *argv);                                                              \
+  char *argv[count + 1];                                                                                               \
   va_start(arguments, first);                                                                                          \
   __builtin_memcpy(&argv[0], &first, sizeof first);                                                                    \
   for (size_t i = 1; i <= count; i++) argv[i] = va_arg(arguments, char *)
@@ -76,23 +75,53 @@ FC_EXPORT int execle(const char *path, const char *argument, ...) {
   return execve(path, argv, envp);
 }
 
+FC_EXPORT int execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags) {
+  BECOMING(FC_REAL(execveat)(dirfd, path, argv, envp, flags));
+}
+FC_EXPORT int fexecve(int fd, char *const argv[], char *const envp[]) { BECOMING(FC_REAL(fexecve)(fd, argv, envp)); }
+
+/* The child says so at once: a vfork child of it would otherwise not be told from it. A slot that another thread held
+ * at the moment of the fork would never be given back. */
+static pid_t fc_forked(pid_t result) {
+  if (result == 0 && fc_member.count) {
+    fc_member_forked();
+    fc_target_forked();
+  }
+  return result;
+}
+
+FC_EXPORT pid_t fork(void) { return fc_forked(FC_REAL(fork)()); }
+FC_EXPORT pid_t _Fork(void) { return fc_forked(FC_REAL(_Fork)()); }
+FC_EXPORT int forkpty(int *master, char *name, const struct termios *settings, const struct winsize *size) {
+  return fc_forked(FC_REAL(forkpty)(master, name, settings, size));
+}
+
+/* The shell's pid is not told, so an fd is there while it starts: when popen returns, the shell has it. */
+FC_EXPORT FILE *popen(const char *command, const char *mode) {
+  int fd[FC_NEST_MAX];
+  for (unsigned i = 0; i < fc_member.count; i++) fd[i] = fc_session_locked_fd(&fc_member.sessions[i]);
+  FILE *const stream = FC_REAL(popen)(command, mode);
+  const int saved = errno;
+  for (unsigned i = 0; i < fc_member.count; i++)
+    if (fd[i] >= 0) (void)fc_sys_close(fd[i]);
+  errno = saved;
+  return stream;
+}
+
 typedef int (*spawn_function)(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
                               char *const[], char *const[]);
 
-/* libc's own vfork child execs, so the fd must be there before; it is the parent's for that long only. */
+/* No fd here: in the parent it would leak into children of other threads. The record protects the child until it joins.
+ */
 static int fc_spawn(spawn_function real, pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
                     const posix_spawnattr_t *attributes, char *const argv[], char *const envp[]) {
   if (fc_member.count == 0) return real(pid, path, actions, attributes, argv, envp);
-  int fd[FC_NEST_MAX];
-  for (unsigned i = 0; i < fc_member.count; i++) fd[i] = fc_session_locked_fd(&fc_member.sessions[i]);
   pid_t child = 0;
   const int result = real(&child, path, actions, attributes, argv, envp);
-  for (unsigned i = 0; i < fc_member.count; i++) {
-    if (result == 0) fc_session_spawned(&fc_member.sessions[i], (uint32_t)child, fd[i]);
-    if (fd[i] >= 0) (void)fc_sys_close(fd[i]);
-  }
-  if (result == 0 && pid) *pid = child;
-  return result;
+  if (result != 0) return result;
+  for (unsigned i = 0; i < fc_member.count; i++) fc_session_spawned(&fc_member.sessions[i], (uint32_t)child, -1);
+  if (pid) *pid = child;
+  return 0;
 }
 
 FC_EXPORT int posix_spawn(pid_t *restrict pid, const char *restrict path, const posix_spawn_file_actions_t *actions,
@@ -108,13 +137,13 @@ FC_EXPORT int posix_spawnp(pid_t *restrict pid, const char *restrict file, const
 
 FC_EXPORT void _exit(int status) {
   fc_member_record_end(status);
-  fc_member_leave();
+  fc_member_leave(true);
   FC_REAL(_exit)(status);
   __builtin_unreachable();
 }
 FC_EXPORT void _Exit(int status) {
   fc_member_record_end(status);
-  fc_member_leave();
+  fc_member_leave(true);
   FC_REAL(_Exit)(status);
   __builtin_unreachable();
 }

@@ -28,25 +28,24 @@ struct fc_wiped *fc_member_wiped(void) {
   return wiped;
 }
 
+/* 0 in a child of a raw clone, or of a fork inside libc that no hook sees. Nothing is stored then: this may be a vfork
+ * child of such a child, which shares its memory. */
 uint32_t fc_member_pid(void) {
-  uint32_t pid = __atomic_load_n(&wiped->pid, __ATOMIC_RELAXED);
-  if (pid == 0) {
-    pid = (uint32_t)fc_sys_getpid();
-    __atomic_store_n(&wiped->pid, pid, __ATOMIC_RELAXED);
-  }
-  return pid;
+  const uint32_t pid = __atomic_load_n(&wiped->pid, __ATOMIC_RELAXED);
+  return pid ? pid : (uint32_t)fc_sys_getpid();
 }
 
-bool fc_member_is_vfork_child(void) {
-  const uint32_t owner = __atomic_load_n(&wiped->pid, __ATOMIC_RELAXED);
-  return owner != 0 && owner != (uint32_t)fc_sys_getpid();
+void fc_member_forked(void) {
+  if (fc_member.count) __atomic_store_n(&wiped->pid, (uint32_t)fc_sys_getpid(), __ATOMIC_RELAXED);
 }
+
+bool fc_member_owns_memory(void) { return __atomic_load_n(&wiped->pid, __ATOMIC_RELAXED) == (uint32_t)fc_sys_getpid(); }
 
 void fc_member_record_end(int status) {
-  if (fc_member.count == 0 || fc_member_is_vfork_child()) return;
+  if (fc_member.count == 0 || !fc_member_owns_memory()) return;
   for (unsigned i = 0; i < fc_member.count; i++) {
     struct fc_session *s = &fc_member.sessions[i];
-    if (!s->lock_page || s->header->leader_pid != fc_member_pid()) continue;
+    if (!s->lock_page || s->leader_pid != fc_member_pid()) continue;
     const struct fc_record end = {
         .type = FC_REC_END, .pid = fc_member_pid(), .extra = (uint16_t)(status & 0xff), .time_ns = fc_journal_now()};
     (void)fc_journal_append(&s->journal, &end); /* no record reads as failure, and failure keeps */
@@ -97,12 +96,14 @@ static void call_on(void *top, void (*function)(void *), void *argument) {
                    : "+r"(x0), "+r"(x9), "+r"(x10)
                    :
                    : "x19", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x11", "x12", "x13", "x14", "x15", "x16",
-                     "x17", "x30", "memory", "cc");
+                     "x17", "x30", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12",
+                     "v13", "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26",
+                     "v27", "v28", "v29", "v30", "v31", "memory", "cc");
 }
 #endif
 
-void fc_member_leave(void) {
-  if (fc_member.count == 0 || fc_member_is_vfork_child()) return;
+void fc_member_leave(bool ends_now) {
+  if (fc_member.count == 0 || !fc_member_owns_memory()) return;
   if (__atomic_exchange_n(&wiped->left, 1, __ATOMIC_ACQ_REL) != 0) return;
   uint64_t before;
   const uint64_t all = ALL_SIGNALS;
@@ -124,5 +125,6 @@ void fc_member_leave(void) {
         if (fds[i] >= 0) (void)fc_sys_close(fds[i]);
     }
   }
-  if (masked) (void)fc_sys_sigmask(SIG_SETMASK, &before, NULL);
+  /* What took long may have let a timer expire: the process is ending, and must end with its own status. */
+  if (masked && !last && !ends_now) (void)fc_sys_sigmask(SIG_SETMASK, &before, NULL);
 }

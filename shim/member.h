@@ -33,18 +33,23 @@ struct fc_wiped {
 /* Sets the wiped page up. False when the kernel does not offer it (before 4.14): then the shim stays inert. */
 bool fc_member_prepare(void);
 
-/* This process's id without a system call in nearly every case; in a vfork child the parent's, whose memory it uses. */
+/* This process's id, without a system call in nearly every case; in a vfork child its parent's, whose memory it uses.
+ */
 uint32_t fc_member_pid(void);
 
-/* True in a child that shares its parent's memory (vfork, posix_spawn). One system call. */
-bool fc_member_is_vfork_child(void);
+/* True when this process is known to be the one that this memory belongs to: false in a child that shares its parent's
+ * memory (vfork, posix_spawn), and where that cannot be told. One system call. */
+bool fc_member_owns_memory(void);
+
+/* Called in the child of a fork. */
+void fc_member_forked(void);
 
 /* The leader says how it ends: keep-on-failure deletes only on a record that says 0. No-op in any other process. */
 void fc_member_record_end(int status);
 
 /* Leaves every session, once per process: the lock is given up, and the last one out reaps. All signals are blocked
- * meanwhile, on a stack of its own. */
-void fc_member_leave(void);
+ * meanwhile, on a stack of its own; they stay blocked when it took long, or when the process ends_now. */
+void fc_member_leave(bool ends_now);
 
 struct fc_wiped *fc_member_wiped(void);
 

@@ -9,6 +9,7 @@
 
 #include <fts.h>
 #include <ftw.h>
+#include <pty.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/socket.h>

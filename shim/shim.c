@@ -5,6 +5,7 @@
  * when a value or a base is refused; then the shim stays inert: the program runs, and nothing is ever deleted.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #include "state.h"
 
 #define TOKEN_BYTES 8192
+#define BASE_TRIES 4 /* another session's end may remove the base that it had made, just when we begin */
 #define VARIABLE "FILECLEANUP_SESSION="
 
 extern char *program_invocation_short_name;
@@ -36,8 +38,8 @@ static void join_all(const char *list) {
 
 static bool base_is_joined(const char *base) {
   for (unsigned i = 0; i < fc_member.count; i++) {
-    const struct fc_session_header *h = fc_member.sessions[i].header;
-    if (strcmp(h->base, base) == 0 || strcmp(h->alias, base) == 0) return true;
+    const struct fc_session *s = &fc_member.sessions[i];
+    if (strcmp(fc_session_base(s), base) == 0 || strcmp(fc_session_alias(s), base) == 0) return true;
   }
   return false;
 }
@@ -88,46 +90,56 @@ static void on_exit_status(int status, void *context) {
   (void)context;
   const int saved = errno;
   fc_member_record_end(status);
-  fc_member_leave();
+  fc_member_leave(true);
   errno = saved;
 }
 
 /* Its status is not told to handlers: for keep-on-failure a leader that ends so has failed. */
-static void on_quick_exit(void) { fc_member_leave(); }
+static void on_quick_exit(void) { fc_member_leave(true); }
 
 /* This process is a leader: it makes the session, and first removes what orphans of this base left. */
+static int create_session(const struct fc_config *config, struct fc_base *base, struct fc_session *session,
+                          char *message, size_t size) {
+  for (int i = 0; i < BASE_TRIES; i++) {
+    if (fc_base_open(base, config, environ, NULL, message, size) != 0) return -1;
+    const int rc = fc_session_create(session, config, base, environ, message, size);
+    (void)fc_sys_close(base->fd);
+    if (rc == 0) return 0;
+    fc_base_remove(base->real, base->created, INT64_MIN);
+    if (rc != -ESTALE) return -1;
+  }
+  (void)snprintf(message, size,
+                 "filecleanup: the base is replaced again and again; nothing will be tracked or deleted");
+  return -1;
+}
+
 static void lead(const struct fc_config *config) {
   static struct fc_base base FC_PAGE_ALIGNED; /* too large for a stack that may be small */
   char message[FC_MESSAGE_MAX];
-  if (fc_base_open(&base, config, environ, NULL, message, sizeof message) != 0) {
-    say(message);
-    return;
-  }
   struct fc_session *session = &fc_member.sessions[0];
   if (fc_member.count == FC_NEST_MAX) fc_member.count--; /* deeper than we follow: the outermost is dropped */
   memmove(session + 1, session, fc_member.count * sizeof *session);
-  if (fc_session_create(session, config, &base, environ, message, sizeof message) == 0) {
-    fc_member.count++;
-    announce(session, config->session);
-    char dir[PATH_MAX];
-    const char *slash = strrchr(session->header->path, '/');
-    const size_t len = (size_t)(slash - session->header->path);
-    memcpy(dir, session->header->path, len);
-    dir[len] = '\0';
-    const int dirfd = fc_sys_openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    if (dirfd >= 0) {
-      const int64_t budget = config->policy.exit_budget_ns;
-      const int64_t deadline = budget == FC_INFINITY_NS ? budget : fc_journal_now() + budget;
-      (void)fc_orphan_scan(dirfd, dir, session->header->id, config->policy.on_startup != 0, deadline, warn, NULL);
-      (void)fc_sys_close(dirfd);
-    }
-  } else {
+  if (create_session(config, &base, session, message, sizeof message) != 0) {
     memmove(session, session + 1, fc_member.count * sizeof *session);
     memset(session + fc_member.count, 0, sizeof *session);
-    fc_base_remove(base.real, base.created, INT64_MIN);
-    say(message);
+    /* A descendant that could not join (another user, no fd to spare) is not the one to tell. */
+    if (!config->session) say(message);
+    return;
   }
-  (void)fc_sys_close(base.fd);
+  fc_member.count++;
+  announce(session, config->session);
+  char dir[PATH_MAX];
+  const char *slash = strrchr(fc_session_path(session), '/');
+  const size_t len = (size_t)(slash - fc_session_path(session));
+  memcpy(dir, fc_session_path(session), len);
+  dir[len] = '\0';
+  const int dirfd = fc_sys_openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+  if (dirfd < 0) return;
+  const int64_t budget = config->policy.exit_budget_ns;
+  const int64_t deadline = budget == FC_INFINITY_NS ? budget : fc_journal_now() + budget;
+  (void)fc_orphan_scan(dirfd, dir, session->header->id, config->policy.on_startup != 0, deadline,
+                       config->session ? NULL : warn, NULL);
+  (void)fc_sys_close(dirfd);
 }
 
 static const char *variable(const char *name) {
@@ -170,6 +182,6 @@ __attribute__((constructor)) static void start(void) {
 
 __attribute__((destructor)) static void finish(void) {
   const int saved = errno;
-  if (!leaves_by_on_exit) fc_member_leave();
+  if (!leaves_by_on_exit) fc_member_leave(false);
   errno = saved;
 }

@@ -32,10 +32,14 @@ static void slot_give(int slot) {
   if (slot >= 0) __atomic_store_n(&slot_busy[slot], 0, __ATOMIC_RELEASE);
 }
 
+void fc_target_forked(void) {
+  for (int i = 0; i < SLOTS; i++) slot_give(i);
+}
+
 void fc_target_cwd_unknown(void) { __atomic_store_n(&unknown, 1, __ATOMIC_RELEASE); }
 
 void fc_target_cwd_changed(void) {
-  if (fc_member.count && fc_member_is_vfork_child()) fc_target_cwd_unknown(); /* its directory is not its parent's */
+  if (fc_member.count && !fc_member_owns_memory()) fc_target_cwd_unknown(); /* its directory is not its parent's */
   __atomic_fetch_add(&epoch, 1, __ATOMIC_ACQ_REL);
 }
 
@@ -60,6 +64,7 @@ static size_t cwd_cached(char *out) {
 static void cwd_store(const char *path, size_t len, uint32_t of_epoch) {
   uint32_t even = __atomic_load_n(&cwd.sequence, __ATOMIC_RELAXED) & ~1u;
   if (!__atomic_compare_exchange_n(&cwd.sequence, &even, even + 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return;
+  __atomic_thread_fence(__ATOMIC_RELEASE); /* the odd number before the bytes */
   memcpy(cwd.path, path, len);
   cwd.len = (uint32_t)len;
   cwd.epoch = of_epoch;
@@ -159,8 +164,8 @@ bool fc_target_open(struct fc_target *target, int dirfd, const char *path) {
   for (unsigned i = 0; i < fc_member.count; i++) {
     const struct fc_session *s = &fc_member.sessions[i];
     if (s->base_len == 0) continue;
-    if (fc_path_beneath(s->header->base, s->base_len, &name, &target->relative[i]) ||
-        (s->alias_len && fc_path_beneath(s->header->alias, s->alias_len, &name, &target->relative[i])))
+    if (fc_path_beneath(fc_session_base(s), s->base_len, &name, &target->relative[i]) ||
+        (s->alias_len && fc_path_beneath(fc_session_alias(s), s->alias_len, &name, &target->relative[i])))
       target->inside |= 1u << i;
   }
   if (target->inside) return true;

@@ -39,6 +39,9 @@ void fc_target_root_changed(void);
 const char *fc_target_name_of(int fd, int *slot);
 void fc_target_give_name(int slot);
 
+/* In a fork child: buffers that other threads held at that moment are free again. */
+void fc_target_forked(void);
+
 /* What is at path now, and with with_parent the inode of the directory that holds the name. follow: a link stands for
  * what it leads to. Unknown parts are 0. Returns 0 or -errno of the object's statx. */
 int fc_target_object(int dirfd, const char *path, bool follow, bool with_parent, bool with_handle,

@@ -64,7 +64,7 @@ static void become_guardian(const struct fc_session *session, int ready, bool si
     if (open("/dev/null", O_RDWR) != fd) return;
   (void)close_range(READY_FD + 1, ~0u, 0);
   char name[] = FC_GUARDIAN_NAME;
-  char *argv[] = {name, (char *)session->header->base, (char *)session->header->path, NULL};
+  char *argv[] = {name, (char *)fc_session_base(session), (char *)fc_session_path(session), NULL};
   char *envp[] = {NULL};
   if (!silent) {
     (void)FC_SYS3(SYS_execve, self, argv, envp);
@@ -138,12 +138,17 @@ int fc_guardian_main(int argc, char **argv) {
   static struct place at;
   (void)prctl(PR_SET_NAME, FC_GUARDIAN_NAME, 0, 0, 0);
   if (argc != 3 || open_place(&at, argv[2]) < 0) return 1;
+  /* Before the program runs: an orphan's name that it opens by a plain open is not known to be in use. What the budget
+   * does not allow waits until it has ended. */
+  const bool scan = at.header.policy.on_startup != 0;
+  const int64_t budget = at.header.policy.exit_budget_ns;
+  if (scan)
+    (void)fc_orphan_scan(at.dirfd, at.dir, at.header.id, true,
+                         budget == FC_INFINITY_NS ? budget : fc_journal_now() + budget, NULL, NULL);
   if (write(READY_FD, "+", 1) != 1) return 1;
   (void)close(READY_FD);
-  /* Not our own session: a short program may have ended by now, and who waits for it waits for the orphans too. */
-  if (at.header.policy.on_startup)
-    (void)fc_orphan_scan(at.dirfd, at.dir, at.header.id, true, FC_INFINITY_NS, NULL, NULL);
   sleep_and_reap(&at);
+  if (scan) (void)fc_orphan_scan(at.dirfd, at.dir, at.header.id, true, FC_INFINITY_NS, NULL, NULL);
   (void)rmdir(at.dir); /* only when no session of this base is left */
   return 0;
 }

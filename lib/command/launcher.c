@@ -23,6 +23,7 @@ extern char **environ;
 
 #define SHIM_NAME "libfilecleanup_preload.so"
 #define TOKEN_BYTES 8192
+#define BASE_TRIES 4 /* another session's end may remove the base that it had made, just when we begin */
 
 /* Options that stand for a variable of the same meaning: the variable is set, and the environment then parsed once. */
 static const struct {
@@ -188,8 +189,8 @@ static void warn(void *context, const char *line) {
 }
 
 static void state_dir_of(const struct fc_session *session, char *dir, size_t size) {
-  const char *slash = strrchr(session->header->path, '/');
-  (void)snprintf(dir, size, "%.*s", (int)(slash - session->header->path), session->header->path);
+  const char *slash = strrchr(fc_session_path(session), '/');
+  (void)snprintf(dir, size, "%.*s", (int)(slash - fc_session_path(session)), fc_session_path(session));
 }
 
 static void look_at_state(const struct fc_session *session, bool reap) {
@@ -241,6 +242,14 @@ static int run_and_wait(struct fc_session *session, char **argv) {
   int status;
   while (waitpid(waited_for, &status, 0) < 0 && errno == EINTR) continue;
   waited_for = 0;
+  if (WIFEXITED(status)) {
+    /* The leader of the session is this process; how it ends is how the program ended. A signal leaves no record. */
+    const struct fc_record end = {.type = FC_REC_END,
+                                  .pid = (uint32_t)getpid(),
+                                  .extra = (uint16_t)WEXITSTATUS(status),
+                                  .time_ns = fc_journal_now()};
+    (void)fc_journal_append(&session->journal, &end); /* lost: it reads as failure, and failure keeps */
+  }
   /* Complete is complete: no budget here. The exclusive lock is free only when nobody of the session lives. */
   fc_session_unlock(session);
   while (__atomic_load_n(&session->journal.words->done, __ATOMIC_ACQUIRE) == 0) {
@@ -251,7 +260,7 @@ static int run_and_wait(struct fc_session *session, char **argv) {
       state_dir_of(session, dir, sizeof dir);
       const int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
       if (dirfd >= 0) {
-        (void)fc_departure_try(dirfd, strrchr(session->header->path, '/') + 1, fd, session->header, FC_INFINITY_NS);
+        (void)fc_departure_try(dirfd, strrchr(fc_session_path(session), '/') + 1, fd, session->header, FC_INFINITY_NS);
         (void)close(dirfd);
       }
     }
@@ -295,8 +304,8 @@ static int set_environment(const struct launch *launch, const struct fc_session 
   }
   int rc = setenv("FILECLEANUP_SESSION", list ? list : token, 1);
   free(list);
-  if (rc == 0) rc = setenv("FILECLEANUP_BASE_DIR", session->header->base, 1);
-  if (rc == 0 && launch->tmpdir) rc = setenv("TMPDIR", session->header->base, 1);
+  if (rc == 0) rc = setenv("FILECLEANUP_BASE_DIR", fc_session_base(session), 1);
+  if (rc == 0 && launch->tmpdir) rc = setenv("TMPDIR", fc_session_base(session), 1);
   if (rc != 0) return -errno;
   return preload(shim);
 }
@@ -313,18 +322,21 @@ static int launch_program(struct launch *launch, const struct fc_config *config,
     unmake_private_base(launch);
     return fail(SHIM_NAME, "not found beside the command or where it was installed");
   }
-  if (fc_base_open(&base, config, environ, self, message, sizeof message) != 0) {
+  int made = -ESTALE;
+  for (int i = 0; made == -ESTALE && i < BASE_TRIES; i++) {
+    (void)snprintf(message, sizeof message, "filecleanup-run: the base is replaced again and again");
+    made = -1;
+    if (fc_base_open(&base, config, environ, self, message, sizeof message) != 0) break;
+    if (launch->base_made) base.created = 1;
+    made = fc_session_create(&session, config, &base, environ, message, sizeof message);
+    (void)close(base.fd);
+    if (made != 0) fc_base_remove(base.real, base.created, INT64_MIN);
+  }
+  if (made != 0) {
     (void)fprintf(stderr, "%s\n", message);
     unmake_private_base(launch);
     return become(argv);
   }
-  if (launch->base_made) base.created = 1;
-  if (fc_session_create(&session, config, &base, environ, message, sizeof message) != 0) {
-    (void)fprintf(stderr, "%s\n", message);
-    fc_base_remove(base.real, base.created, INT64_MIN);
-    return become(argv);
-  }
-  (void)close(base.fd);
   int rc = set_environment(launch, &session, shim);
   if (rc < 0) {
     fc_departure(&session);

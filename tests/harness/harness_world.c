@@ -186,8 +186,13 @@ static bool related(const struct fct_world *world, pid_t pid, enum relation rela
   if (!is_guardian(pid)) {
     return relation == MEMBER && (!process->state[0] || strcmp(process->state, world->state) == 0);
   }
-  size_t length = 0;
-  if (!process->title) process->title = proc_file(pid, "cmdline", &length);
+  if (!process->title) {
+    size_t length;
+    char *title = proc_file(pid, "cmdline", &length);
+    for (size_t i = 0; i + 1 < length; i++)
+      if (title[i] == '\0') title[i] = ' ';
+    process->title = title;
+  }
   return relation == GUARDIAN && strstr(process->title, world->root);
 }
 

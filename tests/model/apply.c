@@ -53,7 +53,7 @@ static int apply_open(struct model *m, const struct action *action) {
   const bool exclusive = verb == VERB_CREATE || verb == VERB_FOPENX || verb == VERB_MKSTEMP;
   const bool truncates = verb == VERB_TRUNC || verb == VERB_CREAT || verb == VERB_OTRUNC || verb == VERB_FOPENW;
   struct world *w = &m->world;
-  char link[PATH_SIZE], path[PATH_SIZE];
+  char link[PATH_SIZE], path[PATH_SIZE] = "";
   bool odd = false;
   int error = world_resolve(w, action->path, false, link, &odd);
   if (error == 0 && exclusive && world_find(w, link) >= 0) error = EEXIST;

@@ -43,18 +43,13 @@ void claim_add(struct model *m, int session, int process, const char *path, enum
   path_set(claim->path, path);
 }
 
-/* Claims below `dir`, or `at` it too, become at most this sure. */
-static void claims_limit_below(struct model *m, int session, const char *dir, bool at, enum sure limit) {
+/* Claims at `dir` or below it become at most this sure. */
+static void claims_limit(struct model *m, int session, const char *dir, enum sure limit) {
   for (int i = m->claim_count - 1; i >= 0; i--)
-    if (m->claims[i].session == session &&
-        (path_below(m->claims[i].path, dir) || (at && strcmp(m->claims[i].path, dir) == 0))) {
+    if (m->claims[i].session == session && at_or_below(m->claims[i].path, dir)) {
       m->claims[i].sure = sure_and(m->claims[i].sure, limit);
       if (m->claims[i].sure == NO) m->claims[i] = m->claims[--m->claim_count];
     }
-}
-
-static void claims_limit(struct model *m, int session, const char *dir, enum sure limit) {
-  claims_limit_below(m, session, dir, true, limit);
 }
 
 /* A name that another session tracks is neither ours nor the user's. */
@@ -223,8 +218,10 @@ void rules_exchanged(struct model *m, int process, const char *a, const char *b,
   if (limit != YES) {
     reserve_moved(m, session, a);
     reserve_moved(m, session, b);
-    reserve(m, session, a, sure_not(limit));
-    reserve(m, session, b, sure_not(limit));
+    const enum sure most =
+        in_base(a) == in_base(b) ? YES : MAYBE; /* its own went out, what came in was nobody's here */
+    reserve(m, session, a, sure_and(most, sure_not(limit)));
+    reserve(m, session, b, sure_and(most, sure_not(limit)));
   }
   if (in_base(a) != in_base(b)) { /* one of the two leaves the base: not removed, but gone from where it was */
     if (world_is_full_file(&m->world, a)) data_may_have_moved(m, process, a, sure_and(sure_not(own_a), MAYBE));
@@ -232,9 +229,6 @@ void rules_exchanged(struct model *m, int process, const char *a, const char *b,
   }
   claims_limit(m, session, a, limit);
   claims_limit(m, session, b, limit);
-  /* What lies in two exchanged directories of its own goes along, or is given up. */
-  claims_limit_below(m, session, a, false, MAYBE);
-  claims_limit_below(m, session, b, false, MAYBE);
   claims_move(m, session, a, "base/exchanged now");
   claims_move(m, session, b, a);
   claims_move(m, session, "base/exchanged now", b);
