@@ -102,6 +102,12 @@ struct fc_neighbour *fc_neighbour_using(struct fc_neighbour *list, const char *p
   return NULL;
 }
 
+bool fc_neighbour_moved_data_since(struct fc_neighbour *n, const char *path) {
+  const struct fc_node *node = fc_registry_find(&n->registry, path, false);
+  return node && node->used &&
+         n->registry.data_moved > node->used_at + 1; /* an opening that truncates moves data itself */
+}
+
 struct fc_neighbour *fc_neighbour_below(struct fc_neighbour *list, const char *path) {
   for (struct fc_neighbour *n = list; n; n = n->next)
     if (fc_registry_find(&n->registry, path, false)) return n;

@@ -34,6 +34,10 @@ bool fc_neighbours_refresh(struct fc_neighbours *neighbours, int dirfd, const ch
 /* The neighbour that has USED path, or NULL. */
 struct fc_neighbour *fc_neighbour_using(struct fc_neighbour *list, const char *path);
 
+/* True when it has moved data of the user's since it last opened path (perhaps into that very name): N2 between
+ * sessions. */
+bool fc_neighbour_moved_data_since(struct fc_neighbour *neighbour, const char *path);
+
 /* The neighbour that has made something at or below path, or NULL. */
 struct fc_neighbour *fc_neighbour_below(struct fc_neighbour *list, const char *path);
 

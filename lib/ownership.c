@@ -145,7 +145,8 @@ static struct fc_node *parent_of(struct fc_registry *r, const char *path, const 
   return node;
 }
 
-static void move_node(struct fc_registry *r, struct fc_node *node, const char *path, uint32_t index, bool tracked) {
+static void move_node(struct fc_registry *r, struct fc_node *node, const char *path, uint32_t index,
+                      bool was_ours_before, bool tracked) {
   const char *leaf;
   struct fc_node *parent = parent_of(r, path, &leaf);
   if (!parent) return;
@@ -158,8 +159,8 @@ static void move_node(struct fc_registry *r, struct fc_node *node, const char *p
   node->reserved = reserved;
   node->tracked = tracked && !reserved;
   node->since = index;
-  if (node->tracked) return;
-  /* With a directory that took the place of the user's goes what is in it. */
+  if (node->tracked || (!was_ours_before && !reserved)) return;
+  /* With a directory that takes the place of the user's, or may hold his data, goes what is in it. */
   for (struct fc_node *below = fc_registry_postorder(node, NULL); below; below = fc_registry_postorder(node, below))
     below->tracked = false;
 }
@@ -183,7 +184,7 @@ static void renamed(struct fc_registry *r, const struct fc_replayed *rec) {
     if (seen && seen->mode && source_object && fc_identity_equal(&source_object->identity, &seen->identity))
       return; /* one inode: no-op */
     const bool target_ours =
-        seen && seen->mode && fc_ownership_tracked(r, target) && fc_identity_equal(&target->identity, &seen->identity);
+        seen && seen->mode && fc_ownership_stands(r, target) && fc_identity_equal(&target->identity, &seen->identity);
     if (!target_ours) {
       lost_to_user(r, rec->path2, seen, pid, rec->index);
       stays_ours = false;
@@ -191,7 +192,7 @@ static void renamed(struct fc_registry *r, const struct fc_replayed *rec) {
   }
   if (!source) source = fc_registry_find(r, rec->path, true);
   if (!source || source == &r->root) return;
-  move_node(r, source, rec->path2, rec->index, stays_ours);
+  move_node(r, source, rec->path2, rec->index, ours, stays_ours);
   if (!ours) reserve(r, rec->path, source_object);
 }
 
@@ -259,6 +260,7 @@ static void used(struct fc_registry *r, const struct fc_replayed *rec) {
   struct fc_node *node = fc_registry_find(r, rec->path, true);
   if (!node) return;
   node->used = true;
+  node->used_at = rec->index;
   if ((rec->start.flags & FC_REC_TRUNCATES) && !was_ours(r, node, rec) &&
       may_hold_data(rec->has_info ? &rec->info : NULL))
     data_moved(r, rec->path, rec->has_info ? &rec->info : NULL, rec->start.pid, rec->index);

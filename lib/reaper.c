@@ -184,7 +184,7 @@ static bool is_needed(struct reaper *r, const struct place *place, struct fc_nod
   struct fc_neighbour *user = fc_neighbour_using(r->neighbours.first, path);
   if (user) {
     /* One that has moved data of the user's may have moved it into this very name: then nobody may delete it. */
-    if (user->registry.data_moved == 0 && fc_neighbour_adopt(user, path, now, MODE_IS(st, S_IFDIR)))
+    if (!fc_neighbour_moved_data_since(user, path) && fc_neighbour_adopt(user, path, now, MODE_IS(st, S_IFDIR)))
       r->result->adopted++;
     else
       r->result->kept++;

@@ -134,7 +134,8 @@ static FILE *fc_fopen(FILE *(*real)(const char *, const char *), const char *pat
     errno = after;
     return file;
   }
-  if (errno == EEXIST) fc_record_used(AT_FDCWD, path, -1, mode[0] == 'w');
+  /* With an x of the caller's own the call will fail again. */
+  if (errno == EEXIST && !memchr(mode, 'x', letters)) fc_record_used(AT_FDCWD, path, -1, mode[0] == 'w');
   errno = saved;
   return real(path, mode);
 }

@@ -129,7 +129,7 @@ void fc_record_used(int dirfd, const char *path, int fd, bool truncates) {
     if (!(target.inside & (1u << i))) continue;
     const uint64_t hash = hash_of(i, &target.relative[i]);
     const bool is_known = hint_has(known, KNOWN_HINTS, hash);
-    if (!truncates && (is_known || hint_has(reported, REPORTED_HINTS, hash))) continue;
+    if (!truncates && hint_has(reported, REPORTED_HINTS, hash)) continue;
     struct fc_record record = {
         .type = FC_REC_USED, .pid = fc_member_pid(), .time_ns = fc_journal_now(), .path = target.relative[i]};
     if (truncates) {

@@ -180,8 +180,8 @@ void rules_linked(struct model *m, int process, const char *from, const char *to
     if (m->claims[i].session == session && m->claims[i].object == world_object(&m->world, from) &&
         claim_holds(m, &m->claims[i]))
       own_inode = sure_or(own_inode, m->claims[i].sure);
-  if (own_inode != NO && m->without != RULE_N5 && rules_tracked(m, session, from) == NO)
-    own_inode = MAYBE; /* its own under another name, but not under the one that it linked */
+  if (own_inode != NO && m->without != RULE_N5 && rules_tracked(m, session, from) != YES)
+    own_inode = MAYBE; /* its own under another name, but not surely under the one that it linked */
   rules_created(m, process, to, sure_and(proof, own_inode));
 }
 
