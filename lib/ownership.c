@@ -242,7 +242,8 @@ static void exchanged(struct fc_registry *r, const struct fc_replayed *rec) {
   if (rec->has_info && rec->has_target && fc_identity_equal(&rec->info.identity, &rec->target.identity))
     return; /* two names of one inode: nothing changes */
   const bool both = was_ours(r, a, rec) && fc_ownership_stands(r, b) && rec->has_target &&
-                    fc_identity_equal(&b->identity, &rec->target.identity);
+                    fc_identity_equal(&b->identity, &rec->target.identity) && a->created >= r->data_moved &&
+                    b->created >= r->data_moved;
   if (rec->result == FC_RESULT_PENDING) {
     if (both) return; /* whichever happened, identity tells */
   } else if (both) {

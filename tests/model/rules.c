@@ -98,8 +98,16 @@ static void reserve_moved(struct model *m, int session, const char *path) {
 /* What is reserved in a directory may be taken to stay so in that directory, whoever moves it; and who used a name that
  * has moved, or that something was moved to, may or may not be its heir. */
 void rules_moved(struct model *m, const char *from, const char *to) {
-  for (int i = 0; i < m->use_count; i++)
-    if (at_or_below(m->uses[i].path, from) || at_or_below(m->uses[i].path, to)) m->uses[i].odd = true;
+  for (int i = 0, count = m->use_count; i < count; i++) {
+    struct use *use = &m->uses[i];
+    if (at_or_below(use->path, from) && m->use_count < USES_MAX) {
+      struct use *moved = &m->uses[m->use_count++];
+      *moved = *use;
+      moved->odd = true;
+      path_replace_prefix(moved->path, from, to);
+    }
+    if (at_or_below(use->path, from) || at_or_below(use->path, to)) use->odd = true;
+  }
   for (int i = 0, count = m->reserve_count; i < count; i++) {
     char path[PATH_SIZE];
     if (!path_below(m->reserves[i].path, from)) continue;
@@ -110,6 +118,14 @@ void rules_moved(struct model *m, const char *from, const char *to) {
 }
 
 /* ---- N2 ---- */
+
+/* What was made before data of the user's moved may hold it: brought to another name it is the session's no longer. */
+static enum sure fresh(const struct model *m, int session, const char *path) {
+  const struct claim *claim = claim_find((struct model *)m, session, path);
+  if (!claim || m->without == RULE_N2_MOVE) return YES;
+  if (claim->born <= m->sessions[session].cleared) return NO;
+  return claim->born <= m->sessions[session].maybe_cleared ? MAYBE : YES;
+}
 
 static void data_may_have_moved(struct model *m, int process, const char *path, enum sure proof) {
   const int session = m->processes[process].session;
@@ -182,6 +198,7 @@ void rules_linked(struct model *m, int process, const char *from, const char *to
       own_inode = sure_or(own_inode, m->claims[i].sure);
   if (own_inode != NO && m->without != RULE_N5 && rules_tracked(m, session, from) != YES)
     own_inode = MAYBE; /* its own under another name, but not surely under the one that it linked */
+  own_inode = sure_and(own_inode, fresh(m, session, from));
   rules_created(m, process, to, sure_and(proof, own_inode));
 }
 
@@ -197,6 +214,7 @@ void rules_renamed(struct model *m, int process, const char *from, const char *t
   if (session < 0) return;
   const bool onto = world_find(&m->world, to) >= 0;
   const enum sure onto_users = onto && in_base(to) ? untracked(m, session, to) : NO;
+  const enum sure is_fresh = fresh(m, session, from);
   if (in_base(from)) reserve_moved(m, session, from);
   if (onto) rules_removed(m, process, to, proof);
   /* Only what still stands there moves: an outsider may have taken the name. */
@@ -204,7 +222,7 @@ void rules_renamed(struct model *m, int process, const char *from, const char *t
   claims_limit(m, session, to, NO); /* what was claimed at the new name has been replaced */
   if (!in_base(from)) return;
   /* Brought onto a name of the user's (now, or since N1) it is the user's, with all that it brings along. */
-  const enum sure limit = sure_and(sure_not(onto_users), sure_not(rules_reserved(m, session, to)));
+  const enum sure limit = sure_and(is_fresh, sure_and(sure_not(onto_users), sure_not(rules_reserved(m, session, to))));
   claims_limit(m, session, from, sure_and(in_base(to) ? limit : NO, proof));
   claims_move(m, session, from, to);
 }
@@ -214,7 +232,8 @@ void rules_exchanged(struct model *m, int process, const char *a, const char *b,
   if (session < 0) return;
   const enum sure own_a = in_base(a) ? rules_tracked(m, session, a) : NO;
   const enum sure own_b = in_base(b) ? rules_tracked(m, session, b) : NO;
-  const enum sure limit = sure_and(proof, sure_and(own_a, own_b));
+  const enum sure both_fresh = sure_and(fresh(m, session, a), fresh(m, session, b));
+  const enum sure limit = sure_and(sure_and(proof, both_fresh), sure_and(own_a, own_b));
   if (limit != YES) {
     reserve_moved(m, session, a);
     reserve_moved(m, session, b);

@@ -50,7 +50,7 @@ struct process {
   int session; /* -1: the outsider */
 };
 
-enum { CLAIMS_MAX = 400, RESERVES_MAX = 600, USES_MAX = 200 };
+enum { CLAIMS_MAX = 400, RESERVES_MAX = 600, USES_MAX = 600 };
 
 /* For --self-check: the model with one rule left out, to see that its absence is noticed. */
 enum rule {
@@ -60,6 +60,7 @@ enum rule {
   RULE_N2_PROCESS, /* what the process created so far */
   RULE_N2_DIR,     /* what the session created in the directory */
   RULE_N2_ABOVE,   /* and in those above it */
+  RULE_N2_MOVE,    /* what was made before is not taken on to another name */
   RULE_N3,
   RULE_N3_FRESH, /* in users' directories only what was created after the last N2 event */
   RULE_N4,

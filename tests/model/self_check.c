@@ -8,6 +8,7 @@ static const char *rule_name(enum rule rule) {
       [RULE_N2_PROCESS] = "N2, what the process created",
       [RULE_N2_DIR] = "N2, what the session created in the directory",
       [RULE_N2_ABOVE] = "N2, and in the directories above",
+      [RULE_N2_MOVE] = "N2, and not under another name",
       [RULE_N3] = "N3, own ground",
       [RULE_N3_FRESH] = "N3, only what is newer than the last N2",
       [RULE_N4] = "N4, companions",
