@@ -9,6 +9,7 @@
 
 #define SCAN_DEPTH_MAX 128 /* a directory of the user's deeper than this is simply the user's */
 #define PATH_BYTES 16384
+#define LINK_PASSES 8 /* links to links */
 
 bool fc_ground_same(const struct fc_ground *g, const struct fc_identity *recorded, const struct fc_identity *now) {
   struct fc_identity then = *recorded;
@@ -66,6 +67,8 @@ static enum fc_ground_kind shared_or_user(struct fc_ground *g, struct fc_node *n
   struct fc_node *top = top_of(node);
   if (top->subtree == FC_GROUND_UNKNOWN) {
     top->subtree = FC_GROUND_USER;
+    /* Emptied of the user's things, it is still the user's: `rm -f out/(all); generate > out/new`. */
+    if (top->data_moved) return FC_GROUND_USER;
     char *path = fc_arena_alloc(&g->registry->arena, PATH_BYTES);
     const int fd = path ? fc_beneath_open(g->base_fd, fc_registry_leaf(top)) : -1;
     if (fd >= 0) {
@@ -167,6 +170,51 @@ bool fc_ground_moved_in(struct fc_ground *g, const struct fc_node *node, const s
   if (!(st->stx_mask & STATX_BTIME)) return true;
   if (st->stx_mtime.tv_sec != st->stx_btime.tv_sec) return st->stx_mtime.tv_sec < st->stx_btime.tv_sec;
   return st->stx_mtime.tv_nsec < st->stx_btime.tv_nsec;
+}
+
+/* Reserves the name that the link at node leads to. True when it was not reserved before. */
+static bool follow_link(struct fc_ground *g, struct fc_node *node, char *path, char *target) {
+  struct fc_registry *r = g->registry;
+  if (!fc_registry_path(node->parent, path, PATH_BYTES) && node->parent->parent) return false;
+  if (!node->parent->parent) path[0] = '\0';
+  const int fd = fc_beneath_open(g->base_fd, path);
+  if (fd < 0) return false;
+  const size_t dir_len = strlen(path);
+  const long len = fc_sys_readlinkat(fd, fc_registry_leaf(node), target, PATH_MAX - 1);
+  (void)fc_sys_close(fd);
+  if (len <= 0) return false; /* no link */
+  target[len] = '\0';
+  const char *relative = target;
+  if (target[0] == '/') {
+    const size_t base_len = strlen(g->header->base);
+    const size_t alias_len = strlen(g->header->alias);
+    const bool by_base = strncmp(target, g->header->base, base_len) == 0 && target[base_len] == '/';
+    const bool by_alias = alias_len && strncmp(target, g->header->alias, alias_len) == 0 && target[alias_len] == '/';
+    if (!by_base && !by_alias) return false;
+    relative = target + (by_base ? base_len : alias_len);
+    path[0] = '\0';
+    memmove(path, relative, strlen(relative) + 1);
+  } else {
+    path[dir_len] = '/';
+    memcpy(path + dir_len + 1, target, (size_t)len + 1);
+  }
+  if (fc_path_normalize(path) == 0) return false;
+  struct fc_node *there = fc_registry_find(r, path, false);
+  if (!there || there->reserved || there == &r->root) return false;
+  there->reserved = true;
+  return true;
+}
+
+void fc_ground_follow_links(struct fc_ground *g) {
+  struct fc_registry *r = g->registry;
+  char *path = fc_arena_alloc(&r->arena, 2 * PATH_BYTES);
+  char *target = fc_arena_alloc(&r->arena, PATH_MAX);
+  bool again = path && target;
+  for (int pass = 0; again && pass < LINK_PASSES; pass++) {
+    again = false;
+    for (struct fc_node *n = fc_registry_postorder(&r->root, NULL); n; n = fc_registry_postorder(&r->root, n))
+      if (n->parent && n->reserved) again |= follow_link(g, n, path, target);
+  }
 }
 
 /* One glob against path and every directory above it. */

@@ -12,22 +12,10 @@ bool fc_ownership_tracked(struct fc_registry *r, const struct fc_node *node) {
   return !creator || node->created >= creator->data_moved;
 }
 
-/* The record from which on the directory's names are no longer the session's, because the directory itself is not; 0 =
- * it is, or was never made by the session. */
-static uint32_t lost_since(struct fc_registry *r, const struct fc_node *dir) {
-  if (dir->reserved) return UINT32_MAX; /* it stands where something of the user's stood */
-  if (!dir->tracked || fc_ownership_tracked(r, dir)) return 0;
-  const struct fc_process *creator = fc_registry_process(r, dir->pid, false);
-  uint32_t since = creator && dir->created < creator->data_moved ? creator->data_moved : 0;
-  if (dir->parent && dir->since < dir->parent->data_moved && dir->parent->data_moved > since)
-    since = dir->parent->data_moved;
-  return since;
-}
-
 bool fc_ownership_stands(struct fc_registry *r, const struct fc_node *node) {
   if (!fc_ownership_tracked(r, node)) return false;
-  for (const struct fc_node *dir = node->parent; dir && dir->parent; dir = dir->parent)
-    if (node->created < lost_since(r, dir)) return false;
+  for (const struct fc_node *dir = node->parent; dir; dir = dir->parent)
+    if (dir->reserved) return false;
   return true;
 }
 

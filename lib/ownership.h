@@ -35,8 +35,7 @@ void fc_ownership_apply(struct fc_registry *registry, const struct fc_replayed *
 /* True when the session created what stands at node, as far as the records and N1, N2 and N5 go. */
 bool fc_ownership_tracked(struct fc_registry *registry, const struct fc_node *node);
 
-/* The same, and no directory above it was lost to the user (N1, N2) since it was made: what may be moved on as the
- * session's own. */
+/* The same, and no directory above it stands where something of the user's stood (N1). */
 bool fc_ownership_stands(struct fc_registry *registry, const struct fc_node *node);
 
 /* The same for the name `leaf` of the directory with this inode: N1 and N2 by inode instead of by name. */

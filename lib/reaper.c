@@ -431,6 +431,7 @@ static enum fc_reap_outcome run(struct reaper *r, const char *name) {
   if (rc == 0 && !r->blind && !(across_boot && fc_base_is_volatile(h->fs_type))) {
     r->unseen = unseen > 0;
     set_state(r, FC_STATE_REAPING);
+    fc_ground_follow_links(&r->ground);
     recover(r);
     reap_names(r);
     outcome = finish(r, name);

@@ -20,7 +20,7 @@ static enum sure fresh(const struct model *m, const struct claim *claim) {
 
 /* N3, third clause: the top-level directory `top` holds nothing but tracked names and directories. */
 static enum sure holds_only_tracked(const struct model *m, int session, const char *top) {
-  enum sure all = YES;
+  enum sure all = m->without == RULE_N3_FRESH ? YES : sure_not(rules_moved_out(m, session, top));
   for (int n = 0; n < m->world.name_count; n++) {
     const char *path = m->world.names[n].path;
     if (strcmp(path, top) != 0 && !path_below(path, top)) continue;
@@ -114,7 +114,10 @@ static enum sure heir_of(const struct model *m, const struct claim *claim, int *
     const struct use *use = &m->uses[i];
     if (use->session == claim->session || !m->sessions[use->session].live) continue;
     const bool name = strcmp(use->path, claim->path) == 0, object = use->object == claim->object;
-    const enum sure sure = name && object && !use->odd ? YES : name || object ? MAYBE : NO;
+    /* The heir has moved data since, perhaps into this very name (N2 between sessions): then it may stay for good. */
+    const struct session *heirs = &m->sessions[use->session];
+    const bool plain = !use->odd && heirs->cleared <= use->at && heirs->maybe_cleared <= use->at;
+    const enum sure sure = name && object && plain ? YES : name || object ? MAYBE : NO;
     if (sure > found) {
       found = sure;
       *heir = use->session;
@@ -166,6 +169,28 @@ static void reap_dir(struct model *m, const struct claim *claim, enum sure verdi
   }
 }
 
+/* N1 through links: what a link leads to that stands where something of the user's stood is spared, or not: the session
+ * may not know that a link stands there. */
+static void spare_link_targets(const struct model *m, int session, const struct claim *own, enum sure *verdicts,
+                               int count) {
+  for (int n = 0; n < m->world.name_count; n++) {
+    const char *link = m->world.names[n].path;
+    if (world_kind(&m->world, link) != KIND_LINK || rules_reserved(m, session, link) == NO) continue;
+    const char *text = m->world.objects[world_object(&m->world, link)].text;
+    char dir[PATH_SIZE], target[3 * PATH_SIZE];
+    path_parent(link, dir);
+    for (; strncmp(text, "../", 3) == 0; text += 3) {
+      char up[PATH_SIZE];
+      path_parent(dir, up);
+      path_set(dir, up);
+    }
+    snprintf(target, sizeof target, "%s/%s", dir, text);
+    for (int i = 0; i < count; i++)
+      if (strcmp(own[i].path, target) == 0 || path_below(own[i].path, target))
+        verdicts[i] = sure_and(verdicts[i], MAYBE);
+  }
+}
+
 void model_reap(struct model *m, int session) {
   static struct claim own[CLAIMS_MAX];
   static enum sure verdicts[CLAIMS_MAX];
@@ -179,6 +204,7 @@ void model_reap(struct model *m, int session) {
       own[count] = m->claims[i];
       verdicts[count++] = claim_verdict(m, &m->claims[i]);
     }
+  spare_link_targets(m, session, own, verdicts, count);
   for (int i = m->claim_count - 1; i >= 0; i--)
     if (m->claims[i].session == session) m->claims[i] = m->claims[--m->claim_count];
   for (int i = 0; i < count; i++)

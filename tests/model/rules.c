@@ -97,7 +97,14 @@ static void reserve_moved(struct model *m, int session, const char *path) {
 
 /* What is reserved in a directory may be taken to stay so in that directory, whoever moves it; and who used a name that
  * has moved, or that something was moved to, may or may not be its heir. */
+static void moved_out(struct model *m, int session, const char *path, enum sure sure);
+
 void rules_moved(struct model *m, const char *from, const char *to) {
+  for (int i = 0, count = m->moved_count; i < count; i++) {
+    if (!at_or_below(m->moved[i].top, from) && !at_or_below(from, m->moved[i].top)) continue;
+    m->moved[i].sure = MAYBE; /* the mark goes along with the directory, or stays with the name */
+    if (in_base(to)) moved_out(m, m->moved[i].session, to, MAYBE);
+  }
   for (int i = 0, count = m->use_count; i < count; i++) {
     struct use *use = &m->uses[i];
     if (at_or_below(use->path, from) && m->use_count < USES_MAX) {
@@ -127,9 +134,30 @@ static enum sure fresh(const struct model *m, int session, const char *path) {
   return claim->born <= m->sessions[session].maybe_cleared ? MAYBE : YES;
 }
 
+static void top_of(const char *path, char top[PATH_SIZE]) { /* base/d/e/f -> base/d */
+  path_set(top, path);
+  char *second = strchr(top + strlen("base/"), '/');
+  if (second) *second = '\0';
+}
+
+static void moved_out(struct model *m, int session, const char *path, enum sure sure) {
+  if (m->moved_count == MOVED_MAX) model_confused("data moved too often", path);
+  struct moved_out *moved = &m->moved[m->moved_count++];
+  *moved = (struct moved_out){session, sure, ""};
+  top_of(path, moved->top);
+}
+
+enum sure rules_moved_out(const struct model *m, int session, const char *top) {
+  enum sure sure = NO;
+  for (int i = 0; i < m->moved_count; i++)
+    if (m->moved[i].session == session && strcmp(m->moved[i].top, top) == 0) sure = sure_or(sure, m->moved[i].sure);
+  return sure;
+}
+
 static void data_may_have_moved(struct model *m, int process, const char *path, enum sure proof) {
   const int session = m->processes[process].session;
   if (proof == NO || !in_base(path) || m->without == RULE_N2) return;
+  moved_out(m, session, path, proof);
   if (proof == YES)
     m->sessions[session].cleared = m->clock;
   else
@@ -184,7 +212,7 @@ void rules_used(struct model *m, int process, const char *path, bool odd) {
   if (session < 0 || !in_base(path)) return;
   if (m->use_count == USES_MAX) model_confused("too many uses", path);
   struct use *use = &m->uses[m->use_count++];
-  *use = (struct use){session, world_object(&m->world, path), odd, ""};
+  *use = (struct use){session, world_object(&m->world, path), m->clock, odd, ""};
   path_set(use->path, path);
 }
 

@@ -35,8 +35,16 @@ struct reserve {
 struct use {
   int session;
   int object;
+  int at;   /* the model's clock */
   bool odd; /* doubtful: through a symbolic link, without O_CREAT, in vain, or the name has been moved since */
   char path[PATH_SIZE];
+};
+
+/* N3: data of the user's has moved out of this top-level directory. */
+struct moved_out {
+  int session;
+  enum sure sure;
+  char top[PATH_SIZE];
 };
 
 struct session {
@@ -50,7 +58,7 @@ struct process {
   int session; /* -1: the outsider */
 };
 
-enum { CLAIMS_MAX = 400, RESERVES_MAX = 600, USES_MAX = 600 };
+enum { CLAIMS_MAX = 400, RESERVES_MAX = 600, USES_MAX = 600, MOVED_MAX = 400 };
 
 /* For --self-check: the model with one rule left out, to see that its absence is noticed. */
 enum rule {
@@ -74,6 +82,8 @@ struct model {
   enum rule without; /* RULE_NONE but in a stand-in */
   struct world world;
   struct session sessions[SESSIONS_MAX];
+  struct moved_out moved[MOVED_MAX];
+  int moved_count;
   struct process processes[PROCESSES_MAX];
   struct claim claims[CLAIMS_MAX];
   int claim_count;
@@ -122,6 +132,8 @@ enum sure sure_not(enum sure a);
 enum sure sure_and(enum sure a, enum sure b);
 enum sure sure_or(enum sure a, enum sure b);
 enum sure rules_tracked(const struct model *m, int session, const char *path); /* the object at this name is its own */
+/* Has the session moved the user's data out of this top-level directory? */
+enum sure rules_moved_out(const struct model *m, int session, const char *top);
 enum sure rules_reserved(const struct model *m, int session, const char *path);
 bool claim_holds(const struct model *m, const struct claim *claim);
 void claim_add(struct model *m, int session, int process, const char *path, enum sure sure);
