@@ -169,26 +169,48 @@ static void reap_dir(struct model *m, const struct claim *claim, enum sure verdi
   }
 }
 
+/* Where a link leads to, as far as a name of the model can. */
+static void target_of(const struct model *m, const char *link, char target[PATH_SIZE]) {
+  const char *text = m->world.objects[world_object(&m->world, link)].text;
+  char dir[PATH_SIZE], joined[3 * PATH_SIZE];
+  path_parent(link, dir);
+  for (; strncmp(text, "../", 3) == 0; text += 3) {
+    char up[PATH_SIZE];
+    path_parent(dir, up);
+    path_set(dir, up);
+  }
+  snprintf(joined, sizeof joined, "%s/%s", dir, text);
+  path_set(target, strlen(joined) < PATH_SIZE ? joined : "");
+}
+
 /* N1 through links: what a link leads to that stands where something of the user's stood is spared, or not: the session
- * may not know that a link stands there. */
+ * may not know that a link stands there. Links to links too. */
 static void spare_link_targets(const struct model *m, int session, const struct claim *own, enum sure *verdicts,
                                int count) {
-  for (int n = 0; n < m->world.name_count; n++) {
-    const char *link = m->world.names[n].path;
-    if (world_kind(&m->world, link) != KIND_LINK || rules_reserved(m, session, link) == NO) continue;
-    const char *text = m->world.objects[world_object(&m->world, link)].text;
-    char dir[PATH_SIZE], target[3 * PATH_SIZE];
-    path_parent(link, dir);
-    for (; strncmp(text, "../", 3) == 0; text += 3) {
-      char up[PATH_SIZE];
-      path_parent(dir, up);
-      path_set(dir, up);
+  enum { LINKS_MAX = 64 };
+  static char spared[LINKS_MAX][PATH_SIZE];
+  int spared_count = 0;
+  for (bool again = true; again;) {
+    again = false;
+    for (int n = 0; n < m->world.name_count && spared_count < LINKS_MAX; n++) {
+      const char *link = m->world.names[n].path;
+      if (world_kind(&m->world, link) != KIND_LINK) continue;
+      bool counts = rules_reserved(m, session, link) != NO, known = false;
+      char target[PATH_SIZE];
+      target_of(m, link, target);
+      for (int i = 0; i < spared_count; i++) {
+        counts |= strcmp(spared[i], link) == 0;
+        known |= strcmp(spared[i], target) == 0;
+      }
+      if (!counts || known) continue;
+      path_set(spared[spared_count++], target);
+      again = true;
     }
-    snprintf(target, sizeof target, "%s/%s", dir, text);
-    for (int i = 0; i < count; i++)
-      if (strcmp(own[i].path, target) == 0 || path_below(own[i].path, target))
-        verdicts[i] = sure_and(verdicts[i], MAYBE);
   }
+  for (int i = 0; i < count; i++)
+    for (int k = 0; k < spared_count; k++)
+      if (strcmp(own[i].path, spared[k]) == 0 || path_below(own[i].path, spared[k]))
+        verdicts[i] = sure_and(verdicts[i], MAYBE);
 }
 
 void model_reap(struct model *m, int session) {

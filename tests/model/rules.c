@@ -97,13 +97,16 @@ static void reserve_moved(struct model *m, int session, const char *path) {
 
 /* What is reserved in a directory may be taken to stay so in that directory, whoever moves it; and who used a name that
  * has moved, or that something was moved to, may or may not be its heir. */
-static void moved_out(struct model *m, int session, const char *path, enum sure sure);
+static void top_of(const char *path, char top[PATH_SIZE]);
 
 void rules_moved(struct model *m, const char *from, const char *to) {
   for (int i = 0, count = m->moved_count; i < count; i++) {
     if (!at_or_below(m->moved[i].top, from) && !at_or_below(from, m->moved[i].top)) continue;
     m->moved[i].sure = MAYBE; /* the mark goes along with the directory, or stays with the name */
-    if (in_base(to)) moved_out(m, m->moved[i].session, to, MAYBE);
+    if (!in_base(to)) continue;
+    if (m->moved_count == MOVED_MAX) model_confused("data moved too often", to);
+    m->moved[m->moved_count] = (struct moved_out){m->moved[i].session, MAYBE, ""};
+    top_of(to, m->moved[m->moved_count++].top);
   }
   for (int i = 0, count = m->use_count; i < count; i++) {
     struct use *use = &m->uses[i];
@@ -141,6 +144,7 @@ static void top_of(const char *path, char top[PATH_SIZE]) { /* base/d/e/f -> bas
 }
 
 static void moved_out(struct model *m, int session, const char *path, enum sure sure) {
+  if (!strchr(path + strlen("base/"), '/')) return; /* out of the base itself */
   if (m->moved_count == MOVED_MAX) model_confused("data moved too often", path);
   struct moved_out *moved = &m->moved[m->moved_count++];
   *moved = (struct moved_out){session, sure, ""};
