@@ -190,6 +190,7 @@ static void spare_link_targets(const struct model *m, int session, const struct 
   enum { LINKS_MAX = 64 };
   static char spared[LINKS_MAX][PATH_SIZE];
   int spared_count = 0;
+  char owner[PATH_SIZE];
   for (bool again = true; again;) {
     again = false;
     for (int n = 0; n < m->world.name_count && spared_count < LINKS_MAX; n++) {
@@ -209,7 +210,8 @@ static void spare_link_targets(const struct model *m, int session, const struct 
   }
   for (int i = 0; i < count; i++)
     for (int k = 0; k < spared_count; k++)
-      if (strcmp(own[i].path, spared[k]) == 0 || path_below(own[i].path, spared[k]))
+      if (strcmp(own[i].path, spared[k]) == 0 || path_below(own[i].path, spared[k]) ||
+          (companion_of(own[i].path, owner) && strcmp(owner, spared[k]) == 0))
         verdicts[i] = sure_and(verdicts[i], MAYBE);
 }
 
