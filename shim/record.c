@@ -119,7 +119,7 @@ static bool will_fail(int rc) {
 
 void fc_record_used(int dirfd, const char *path, int fd, bool truncates) {
   struct fc_target target;
-  if (!fc_target_open(&target, dirfd, path)) {
+  if (!(truncates ? fc_target_open_real(&target, dirfd, path) : fc_target_open(&target, dirfd, path))) {
     if (truncates) count_lost(&target);
     return;
   }
@@ -181,7 +181,7 @@ static bool describe(struct question *q, struct fc_record *record, int dirfd, co
 void fc_record_removing(struct fc_pending *pending, int dirfd, const char *path) {
   struct fc_target target;
   begin(pending);
-  if (!fc_target_open(&target, dirfd, path)) {
+  if (!fc_target_open_real(&target, dirfd, path)) {
     count_lost(&target);
     return;
   }
@@ -227,8 +227,8 @@ void fc_record_renaming(struct fc_pending *pending, int old_dirfd, const char *o
   struct fc_target from;
   struct fc_target to;
   begin(pending);
-  const bool from_inside = fc_target_open(&from, old_dirfd, old_path);
-  const bool to_inside = fc_target_open(&to, new_dirfd, new_path);
+  const bool from_inside = fc_target_open_real(&from, old_dirfd, old_path);
+  const bool to_inside = fc_target_open_real(&to, new_dirfd, new_path);
   if (from_inside || to_inside) {
     pending->any = true;
     pending->onto = to_inside;

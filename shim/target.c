@@ -136,11 +136,31 @@ void fc_target_close(struct fc_target *target) {
 
 int fc_target_innermost(const struct fc_target *target) { return target->inside ? __builtin_ctz(target->inside) : -1; }
 
+/* NULL, a small number and the kernel's half of the address space: EFAULT is the kernel's to say. Other bad pointers
+ * are not asked about, since that would cost a system call each time. */
+static bool is_readable(const char *path) {
+#if defined(__LP64__)
+  if ((intptr_t)path < 0) return false;
+#endif
+  return (uintptr_t)path >= 4096;
+}
+
+static bool classify(struct fc_target *target, const struct fc_name *name) {
+  for (unsigned i = 0; i < fc_member.count; i++) {
+    const struct fc_session *s = &fc_member.sessions[i];
+    if (s->base_len == 0) continue;
+    if (fc_path_beneath(fc_session_base(s), s->base_len, name, &target->relative[i]) ||
+        (s->alias_len && fc_path_beneath(fc_session_alias(s), s->alias_len, name, &target->relative[i])))
+      target->inside |= 1u << i;
+  }
+  return target->inside != 0;
+}
+
 bool fc_target_open(struct fc_target *target, int dirfd, const char *path) {
   target->slot = -1;
   target->inside = 0;
   target->lost = false;
-  if (!path || !path[0]) return false;
+  if (!is_readable(path) || !path[0]) return false;
   struct fc_name name = {NULL, 0, path, strnlen(path, PATH_MAX)};
   if (name.tail_len >= PATH_MAX) return false; /* ENAMETOOLONG */
   if (path[0] == '/') {
@@ -161,23 +181,55 @@ bool fc_target_open(struct fc_target *target, int dirfd, const char *path) {
     name.head = head;
     name.head_len = (size_t)len;
   }
-  for (unsigned i = 0; i < fc_member.count; i++) {
-    const struct fc_session *s = &fc_member.sessions[i];
-    if (s->base_len == 0) continue;
-    if (fc_path_beneath(fc_session_base(s), s->base_len, &name, &target->relative[i]) ||
-        (s->alias_len && fc_path_beneath(fc_session_alias(s), s->alias_len, &name, &target->relative[i])))
-      target->inside |= 1u << i;
+  if (classify(target, &name)) return true;
+  fc_target_close(target);
+  return false;
+}
+
+/* Directories that have been found to lie outside every base, by the hash of how they were written. */
+#define ELSEWHERE 64
+static uint64_t elsewhere[ELSEWHERE];
+
+static size_t directory_part(const char *path) {
+  size_t len = strnlen(path, PATH_MAX);
+  while (len > 1 && path[len - 1] == '/') len--;
+  while (len > 0 && path[len - 1] != '/') len--;
+  return len;
+}
+
+bool fc_target_open_real(struct fc_target *target, int dirfd, const char *path) {
+  if (fc_target_open(target, dirfd, path)) return true;
+  if (target->lost || !is_readable(path) || !path[0]) return false;
+  const size_t len = directory_part(path);
+  if (len == 0 || len >= PATH_MAX) return false; /* in the working directory or a dirfd, whose names are the kernel's */
+  const bool absolute = path[0] == '/';
+  const struct fc_name directory = {NULL, 0, path, len};
+  const uint64_t hash =
+      fc_path_hash(&directory) + (absolute ? 1 : 2 * (uint64_t)__atomic_load_n(&epoch, __ATOMIC_ACQUIRE));
+  const bool cacheable = absolute || (dirfd == AT_FDCWD && !__atomic_load_n(&unknown, __ATOMIC_ACQUIRE));
+  uint64_t *const place = &elsewhere[hash % ELSEWHERE];
+  if (cacheable && __atomic_load_n(place, __ATOMIC_RELAXED) == hash) return false;
+  target->slot = slot_take();
+  if (target->slot < 0) return false;
+  char *const text = slots[target->slot];
+  memcpy(text, path, len);
+  text[len] = '\0';
+  const int fd = fc_sys_openat(dirfd, text, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+  const long real_len = fd < 0 ? fd : link_into(fd, text);
+  if (fd >= 0) (void)fc_sys_close(fd);
+  if (real_len > 0 && real_len < PATH_MAX && text[0] == '/') {
+    const char *leaf = path + len;
+    const struct fc_name name = {text, (size_t)real_len, leaf, strnlen(leaf, PATH_MAX)};
+    if (classify(target, &name)) return true;
+    if (cacheable) __atomic_store_n(place, hash, __ATOMIC_RELAXED);
   }
-  if (target->inside) return true;
   fc_target_close(target);
   return false;
 }
 
 /* The directory part of path, as an argument for statx. */
 static void parent_inode(int dirfd, const char *path, struct fc_object *out) {
-  size_t len = strnlen(path, PATH_MAX);
-  while (len > 1 && path[len - 1] == '/') len--;
-  while (len > 0 && path[len - 1] != '/') len--;
+  const size_t len = directory_part(path);
   struct statx st;
   int rc = -ENOENT;
   if (len == 0) {

@@ -22,6 +22,11 @@ struct fc_target {
 bool fc_target_open(struct fc_target *target, int dirfd, const char *path);
 void fc_target_close(struct fc_target *target);
 
+/* The same for a call that removes, renames or empties. A name that looks as if it were outside may lead into a base by
+ * a symbolic link in its directory part: then the kernel's name of that directory counts. Asked once for each
+ * directory. */
+bool fc_target_open_real(struct fc_target *target, int dirfd, const char *path);
+
 /* The innermost session that contains it, or -1. */
 int fc_target_innermost(const struct fc_target *target);
 

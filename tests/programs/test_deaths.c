@@ -496,3 +496,16 @@ Test(deaths, no_session_file_is_left_over) {
     cr_expect_str_eq(after.out, "", "%s: left: %s", fct_mode_name(*mode), after.out);
   }
 }
+
+Test(deaths, a_vfork_child_of_a_fork_child_does_not_leave_for_its_parent) {
+  for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
+    struct fct_world *world = fct_world_new();
+    struct fct_result result =
+        FCT_EXECUTE(world, .mode = *mode, .argv = FCT_LIST(PROBE("vforkdaemon"), "base/f", "result"));
+    cr_expect_eq(result.status, 0);
+    cr_assert(fct_wait_exists(world, "result"));
+    cr_assert(fct_wait_no_members(world) && fct_wait_no_guardian(world));
+    cr_expect_str_eq(fct_read(world, "result"), "kept", "%s", fct_mode_name(*mode));
+    fct_assert_base_empty(world, fct_mode_name(*mode));
+  }
+}

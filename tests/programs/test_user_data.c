@@ -612,3 +612,59 @@ Test(own_data, log_rotation_leaves_nothing, .fini = fct_teardown, .timeout = 120
                          "cd base; echo 0 > log; mv log log.1; echo 1 > log; mv log.1 log.2; mv log log.1; : > log\n"
                          "cp log.1 log.copy; : > log.1; gzip -n log.2; ls");
 }
+
+/* ---- found by hostile reviews ---- */
+
+Test(user_data, removed_through_a_link_from_outside_and_written_again) {
+  FCT_USER_DATA_WHOLE(.setup = "echo old > base/f; ln -s base way", .script = "rm way/f; echo new > base/f");
+}
+
+Test(user_data, moved_aside_through_a_link_from_outside) {
+  FCT_USER_DATA_WHOLE(.setup = "echo old > base/f; ln -s base way",
+                      .script = "mv way/f way/f.bak; cp base/f.bak base/f", .survive = FCT_LIST("base/f.bak"));
+}
+
+Test(user_data, emptied_through_a_link_from_outside) {
+  FCT_USER_DATA_WHOLE(.setup = "echo old > base/log; ln -s base way", .script = "cp base/log base/log.1; : > way/log",
+                      .survive = FCT_LIST("base/log.1"));
+}
+
+Test(user_data, copied_and_removed_through_a_link_from_outside) {
+  FCT_USER_DATA_WHOLE(.setup = "echo old > base/f; ln -s base way", .script = "cp base/f base/copy; rm way/f",
+                      .survive = FCT_LIST("base/copy"));
+}
+
+Test(user_data, copied_into_a_new_directory_removed_and_moved_back) {
+  FCT_USER_DATA_WHOLE(.setup = "echo old > base/a", .script = "cd base; mkdir w; cp a w/a; rm a; mv w/a b; rmdir w",
+                      .survive = FCT_LIST("base/b"));
+}
+
+Test(user_data, packed_into_a_new_directory_removed_and_moved_back) {
+  fct_need("tar");
+  FCT_USER_DATA_WHOLE(.setup = "mkdir base/d; echo old > base/d/f",
+                      .script = "cd base; mkdir st; tar cf st/d.tar --mtime=@0 d; rm -rf d; mv st/d.tar .; rmdir st",
+                      .survive = FCT_LIST("base/d.tar"));
+}
+
+Test(user_data, linked_after_the_original_was_removed) {
+  FCT_USER_DATA_WHOLE(.setup = "echo old > base/a", .script = "cd base; mkdir w; cp a w/b; rm a; ln w/b c; rm -r w",
+                      .survive = FCT_LIST("base/c"));
+}
+
+Test(user_data, directory_emptied_and_filled_with_other_names) {
+  FCT_USER_DATA_WHOLE(.setup = "mkdir base/out; echo old > base/out/a",
+                      .script = "rm base/out/*; echo new > base/out/b", .survive = FCT_LIST("base/out/b"));
+}
+
+Test(user_data, release_behind_a_link_of_the_users) {
+  FCT_USER_DATA_WHOLE(.setup = "mkdir base/v1; echo old > base/v1/z; ln -s v1 base/current",
+                      .script = "cd base; mkdir v2; echo new > v2/z; ln -sfn v2 current",
+                      .survive = FCT_LIST("base/v2/z"));
+}
+
+Test(user_data, shell_that_made_the_log_once_and_rotates_it_later) {
+  fct_need("bash");
+  FCT_USER_DATA_WHOLE(.setup = "mkdir out; echo old > out/log",
+                      .script = "bash -c 'cd base; : > log; mv ../out/log log; cp log log.1; : > log'",
+                      .survive = FCT_LIST("base/log.1"));
+}
