@@ -132,7 +132,7 @@ static FILE *fc_fopen(FILE *(*real)(const char *, const char *), const char *pat
     const int after = errno;
     fc_record_created(AT_FDCWD, path, fileno(file), false);
     errno = after;
-    return file;
+    return file; /* cppcheck-suppress returnDanglingLifetime ; a stream does not keep the mode's address */
   }
   /* With an x of the caller's own the call will fail again. */
   if (errno == EEXIST && !memchr(mode, 'x', letters)) fc_record_used(AT_FDCWD, path, -1, mode[0] == 'w');
