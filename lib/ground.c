@@ -9,7 +9,6 @@
 
 #define SCAN_DEPTH_MAX 128 /* a directory of the user's deeper than this is simply the user's */
 #define PATH_BYTES 16384
-#define LINK_PASSES 8 /* links to links */
 
 bool fc_ground_same(const struct fc_ground *g, const struct fc_identity *recorded, const struct fc_identity *now) {
   struct fc_identity then = *recorded;
@@ -172,49 +171,56 @@ bool fc_ground_moved_in(struct fc_ground *g, const struct fc_node *node, const s
   return st->stx_mtime.tv_nsec < st->stx_btime.tv_nsec;
 }
 
-/* Reserves the name that the link at node leads to. True when it was not reserved before. */
-static bool follow_link(struct fc_ground *g, struct fc_node *node, char *path, char *target) {
+/* Reserves the name that the link at node leads to. 1: it was not reserved before; 0: nothing to do; -errno: cannot
+ * tell. */
+static int follow_link(struct fc_ground *g, struct fc_node *node, char *path, char *target) {
   struct fc_registry *r = g->registry;
-  if (!fc_registry_path(node->parent, path, PATH_BYTES) && node->parent->parent) return false;
-  if (!node->parent->parent) path[0] = '\0';
+  path[0] = '\0';
+  if (node->parent->parent && !fc_registry_path(node->parent, path, PATH_BYTES)) return -ENAMETOOLONG;
   const int fd = fc_beneath_open(g->base_fd, path);
-  if (fd < 0) return false;
+  if (fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP || fd == -EXDEV) return 0;
+  if (fd < 0) return fd;
   const size_t dir_len = strlen(path);
   const long len = fc_sys_readlinkat(fd, fc_registry_leaf(node), target, PATH_MAX - 1);
   (void)fc_sys_close(fd);
-  if (len <= 0) return false; /* no link */
+  if (len <= 0) return 0; /* no link */
   target[len] = '\0';
-  const char *relative = target;
   if (target[0] == '/') {
     const size_t base_len = strlen(g->header->base);
     const size_t alias_len = strlen(g->header->alias);
     const bool by_base = strncmp(target, g->header->base, base_len) == 0 && target[base_len] == '/';
     const bool by_alias = alias_len && strncmp(target, g->header->alias, alias_len) == 0 && target[alias_len] == '/';
-    if (!by_base && !by_alias) return false;
-    relative = target + (by_base ? base_len : alias_len);
-    path[0] = '\0';
-    memmove(path, relative, strlen(relative) + 1);
+    if (!by_base && !by_alias) return 0;
+    const char *relative = target + (by_base ? base_len : alias_len);
+    memcpy(path, relative, strlen(relative) + 1);
   } else {
     path[dir_len] = '/';
     memcpy(path + dir_len + 1, target, (size_t)len + 1);
   }
-  if (fc_path_normalize(path) == 0) return false;
+  if (fc_path_normalize(path) == 0) return 0;
   struct fc_node *there = fc_registry_find(r, path, false);
-  if (!there || there->reserved || there == &r->root) return false;
+  if (!there || there->reserved || there == &r->root) return 0;
   there->reserved = true;
-  return true;
+  return 1;
 }
 
-void fc_ground_follow_links(struct fc_ground *g) {
+bool fc_ground_follow_links(struct fc_ground *g, int64_t deadline_ns) {
   struct fc_registry *r = g->registry;
-  char *path = fc_arena_alloc(&r->arena, 2 * PATH_BYTES);
+  char *path = fc_arena_alloc(&r->arena, PATH_BYTES + PATH_MAX);
   char *target = fc_arena_alloc(&r->arena, PATH_MAX);
-  bool again = path && target;
-  for (int pass = 0; again && pass < LINK_PASSES; pass++) {
+  if (!path || !target) return false;
+  /* Links to links: each pass but the last reserves a name more. */
+  for (bool again = true; again;) {
     again = false;
-    for (struct fc_node *n = fc_registry_postorder(&r->root, NULL); n; n = fc_registry_postorder(&r->root, n))
-      if (n->parent && n->reserved) again |= follow_link(g, n, path, target);
+    for (struct fc_node *n = fc_registry_postorder(&r->root, NULL); n; n = fc_registry_postorder(&r->root, n)) {
+      if (!n->parent || !n->reserved) continue;
+      if (deadline_ns != FC_INFINITY_NS && fc_journal_now() >= deadline_ns) return false;
+      const int rc = follow_link(g, n, path, target);
+      if (rc < 0) return false;
+      again |= rc > 0;
+    }
   }
+  return true;
 }
 
 /* One glob against path and every directory above it. */

@@ -39,8 +39,9 @@ bool fc_ground_is_companion(struct fc_ground *ground, struct fc_node *parent, in
 bool fc_ground_moved_in(struct fc_ground *ground, const struct fc_node *node, const struct statx *st);
 
 /* N1 through links: what a symbolic link leads to that took the place of something of the user's is the user's too (a
- * release directory and its `current`). Marks the names; called once, before anything is deleted. */
-void fc_ground_follow_links(struct fc_ground *ground);
+ * release directory and its `current`). Marks the names; called once, before anything is deleted. False when it could
+ * not look at all of them: no memory, no fd, or deadline_ns has passed. */
+bool fc_ground_follow_links(struct fc_ground *ground, int64_t deadline_ns);
 
 /* KEEP: a glob matches path or one of the directories above it. */
 bool fc_ground_kept(const struct fc_session_header *header, const char *path);

@@ -5,6 +5,8 @@
 #include "beneath.h"
 #include "ownership.h"
 
+#define SETTLED_NS 100000000 /* longer than a tick of any kernel's clock */
+
 static bool is_session_name(const char *name) {
   return strncmp(name, FC_SESSION_PREFIX, sizeof FC_SESSION_PREFIX - 1) == 0;
 }
@@ -22,29 +24,34 @@ static bool open_journal(struct fc_neighbour *n, struct fc_arena *arena) {
   return fc_ownership_replay(&n->registry, &n->replay) == 0;
 }
 
-/* What it has written since. A record that was not yet committed when we passed it would be missed for ever, so the
- * reading goes on from the first such cell; records that are applied twice can only make us more careful with its
- * names. */
+/* What it has written since. A record that was not yet committed when we passed it would be missed for ever, so such
+ * cells are looked at again; records that are applied twice can only make us more careful with its names. */
 static bool read_on(struct fc_neighbour *n) {
   const uint32_t next = __atomic_load_n(&n->journal.words->next, __ATOMIC_ACQUIRE);
-  if (next == n->replay.next && n->replay.open_cell == UINT32_MAX) return true;
-  fc_replay_resume(&n->replay, next);
-  return fc_ownership_replay(&n->registry, &n->replay) == 0;
+  if (next == n->replay.next && n->replay.open_count == 0) return true;
+  return fc_replay_resume(&n->replay, next) && fc_ownership_replay(&n->registry, &n->replay) == 0;
 }
 
-static bool is_alive(const struct fc_neighbour *n) { return fc_session_probe(n->fd, FC_BYTE_MEMBERS) == F_RDLCK; }
+/* Locked by a member, or for a moment by a guardian that waits for one. */
+static bool is_alive(int fd, const struct fc_session_header *header) {
+  return header->words.state == FC_STATE_LIVE && fc_session_probe(fd, FC_BYTE_MEMBERS) != F_UNLCK;
+}
+
+static void let_go(struct fc_neighbour *n) {
+  fc_registry_free(&n->registry);
+  if (n->journal.first) (void)fc_sys_munmap(n->journal.first, FC_FIRST_WINDOW_BYTES);
+  (void)fc_sys_close(n->fd);
+}
 
 static void drop_dead(struct fc_neighbours *list) {
   for (struct fc_neighbour **at = &list->first; *at;) {
     struct fc_neighbour *n = *at;
-    if (is_alive(n)) {
+    if (fc_session_probe(n->fd, FC_BYTE_MEMBERS) != F_UNLCK) {
       at = &n->next;
       continue;
     }
     *at = n->next;
-    fc_registry_free(&n->registry);
-    if (n->journal.first) (void)fc_sys_munmap(n->journal.first, FC_FIRST_WINDOW_BYTES);
-    (void)fc_sys_close(n->fd);
+    let_go(n);
   }
 }
 
@@ -56,28 +63,47 @@ static bool is_listed(const struct fc_neighbours *list, const char *id) {
 
 /* Adds the live sessions of the state directory that are not in the list yet. */
 static bool read_directory(struct fc_neighbours *list, int dirfd, const char *own_id, struct fc_arena *arena) {
-  char *buffer = fc_arena_alloc(arena, FC_LIST_BYTES);
-  if (!buffer) return false;
+  if (!list->buffer) list->buffer = fc_arena_alloc(arena, FC_LIST_BYTES);
+  if (!list->header) list->header = fc_arena_alloc(arena, sizeof *list->header);
+  if (!list->buffer || !list->header) return false;
   struct fc_list entries;
   struct fc_entry entry;
-  fc_list_begin(&entries, dirfd, buffer);
+  fc_list_begin(&entries, dirfd, list->buffer);
   int rc;
   while ((rc = fc_list_next(&entries, &entry)) == 1) {
     const char *id = entry.name + sizeof FC_SESSION_PREFIX - 1;
     if (!is_session_name(entry.name) || strcmp(id, own_id) == 0 || is_listed(list, id)) continue;
+    int fd;
+    if (fc_session_open_file(dirfd, entry.name, &fd, list->header) != FC_VERDICT_VALID) continue;
+    if (!is_alive(fd, list->header)) {
+      (void)fc_sys_close(fd);
+      continue;
+    }
     struct fc_neighbour *n = fc_arena_alloc(arena, sizeof *n);
     if (n) n->header = fc_arena_alloc(arena, sizeof *n->header);
-    if (!n || !n->header) return false;
-    if (fc_session_open_file(dirfd, entry.name, &n->fd, n->header) != FC_VERDICT_VALID) continue;
-    if (n->header->words.state != FC_STATE_LIVE || !is_alive(n)) {
-      (void)fc_sys_close(n->fd);
-      continue;
+    if (!n || !n->header) {
+      (void)fc_sys_close(fd);
+      return false;
+    }
+    n->fd = fd;
+    memcpy(n->header, list->header, sizeof *n->header);
+    if (!open_journal(n, arena)) {
+      let_go(n);
+      return false;
     }
     n->next = list->first;
     list->first = n;
-    if (!open_journal(n, arena)) return false;
   }
   return rc == 0;
+}
+
+/* A directory that changed a moment ago may change again within the same tick of a coarse clock and look the same. */
+static bool is_settled(const struct statx *st) {
+  struct timespec now;
+  if (clock_gettime(CLOCK_REALTIME, &now) != 0) return false;
+  const int64_t age_ns =
+      ((int64_t)now.tv_sec - st->stx_ctime.tv_sec) * 1000000000 + (now.tv_nsec - (int64_t)st->stx_ctime.tv_nsec);
+  return age_ns >= SETTLED_NS;
 }
 
 bool fc_neighbours_refresh(struct fc_neighbours *list, int dirfd, const char *own_id, struct fc_arena *arena) {
@@ -85,9 +111,9 @@ bool fc_neighbours_refresh(struct fc_neighbours *list, int dirfd, const char *ow
   if (fc_sys_statx(dirfd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &st) < 0) return false;
   const bool same = list->read && st.stx_ctime.tv_sec == list->changed_s && st.stx_ctime.tv_nsec == list->changed_ns;
   for (struct fc_neighbour *n = list->first; n; n = n->next)
-    if (!read_on(n) && is_alive(n)) return false;
+    if (!read_on(n) && fc_session_probe(n->fd, FC_BYTE_MEMBERS) != F_UNLCK) return false;
   if (same) return true;
-  list->read = true;
+  list->read = is_settled(&st);
   list->changed_s = st.stx_ctime.tv_sec;
   list->changed_ns = st.stx_ctime.tv_nsec;
   drop_dead(list);
@@ -102,10 +128,13 @@ struct fc_neighbour *fc_neighbour_using(struct fc_neighbour *list, const char *p
   return NULL;
 }
 
-bool fc_neighbour_moved_data_since(struct fc_neighbour *n, const char *path) {
-  const struct fc_node *node = fc_registry_find(&n->registry, path, false);
-  return node && node->used &&
-         n->registry.data_moved > node->used_at + 1; /* an opening that truncates moves data itself */
+bool fc_neighbours_moved_data_to(struct fc_neighbour *list, const char *path) {
+  for (struct fc_neighbour *n = list; n; n = n->next) {
+    const struct fc_node *node = fc_registry_find(&n->registry, path, false);
+    /* An opening that truncates moves data itself. */
+    if (node && node->used && n->registry.data_moved > node->used_at + 1) return true;
+  }
+  return false;
 }
 
 struct fc_neighbour *fc_neighbour_below(struct fc_neighbour *list, const char *path) {
@@ -138,9 +167,9 @@ bool fc_neighbour_adopt(struct fc_neighbour *n, const char *path, const struct f
 }
 
 void fc_neighbours_free(struct fc_neighbours *list) {
-  for (struct fc_neighbour *n = list->first; n; n = n->next) {
-    fc_registry_free(&n->registry);
-    if (n->journal.first) (void)fc_sys_munmap(n->journal.first, FC_FIRST_WINDOW_BYTES);
-    (void)fc_sys_close(n->fd);
+  while (list->first) {
+    struct fc_neighbour *n = list->first;
+    list->first = n->next;
+    let_go(n);
   }
 }

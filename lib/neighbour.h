@@ -24,6 +24,8 @@ struct fc_neighbours {
   int64_t changed_s; /* the state directory's change time when it was last read */
   uint32_t changed_ns;
   bool read;
+  char *buffer; /* for reading the directory */
+  struct fc_session_header *header;
 };
 
 /* Brings the list up to date: sessions that have been published or have ended, and what they have written. Cheap when
@@ -34,9 +36,9 @@ bool fc_neighbours_refresh(struct fc_neighbours *neighbours, int dirfd, const ch
 /* The neighbour that has USED path, or NULL. */
 struct fc_neighbour *fc_neighbour_using(struct fc_neighbour *list, const char *path);
 
-/* True when it has moved data of the user's since it last opened path (perhaps into that very name): N2 between
- * sessions. */
-bool fc_neighbour_moved_data_since(struct fc_neighbour *neighbour, const char *path);
+/* True when one of them has moved data of the user's since it first opened path, perhaps into that very name: N2
+ * between sessions. */
+bool fc_neighbours_moved_data_to(struct fc_neighbour *list, const char *path);
 
 /* The neighbour that has made something at or below path, or NULL. */
 struct fc_neighbour *fc_neighbour_below(struct fc_neighbour *list, const char *path);

@@ -181,10 +181,15 @@ static bool is_spared(struct reaper *r, const struct place *place, struct fc_nod
 static bool is_needed(struct reaper *r, const struct place *place, struct fc_node *node, const struct statx *st,
                       const struct fc_identity *now, const char *path) {
   look_around(r);
+  if (r->blind) {
+    r->result->in_use++;
+    return true;
+  }
   struct fc_neighbour *user = fc_neighbour_using(r->neighbours.first, path);
   if (user) {
     /* One that has moved data of the user's may have moved it into this very name: then nobody may delete it. */
-    if (!fc_neighbour_moved_data_since(user, path) && fc_neighbour_adopt(user, path, now, MODE_IS(st, S_IFDIR)))
+    if (!fc_neighbours_moved_data_to(r->neighbours.first, path) &&
+        fc_neighbour_adopt(user, path, now, MODE_IS(st, S_IFDIR)))
       r->result->adopted++;
     else
       r->result->kept++;
@@ -367,6 +372,7 @@ static enum fc_reap_outcome finish(struct reaper *r, const char *name) {
   const uint32_t levels = r->journal.words->owns_base;
   if (levels > 0) {
     look_around(r); /* once more: one that begins now opens the base again after it has been published */
+    if (r->blind) return FC_REAP_DEFERRED;
     if (r->neighbours.first)
       __atomic_store_n(&r->neighbours.first->journal.words->owns_base, levels, __ATOMIC_RELEASE);
     else
@@ -431,9 +437,12 @@ static enum fc_reap_outcome run(struct reaper *r, const char *name) {
   if (rc == 0 && !r->blind && !(across_boot && fc_base_is_volatile(h->fs_type))) {
     r->unseen = unseen > 0;
     set_state(r, FC_STATE_REAPING);
-    fc_ground_follow_links(&r->ground);
-    recover(r);
-    reap_names(r);
+    if (fc_ground_follow_links(&r->ground, r->deadline_ns)) {
+      recover(r);
+      reap_names(r);
+    } else {
+      r->late = true; /* not everything could be asked: nothing may be deleted now */
+    }
     outcome = finish(r, name);
   }
   fc_neighbours_free(&r->neighbours);

@@ -31,7 +31,7 @@ struct fc_node {
   uint32_t pid;                /* who created it */
   uint32_t created;            /* record that created it */
   uint32_t since;              /* record since which it has stood at this place */
-  uint32_t used_at;            /* the record that last told so, when it is used */
+  uint32_t used_at;            /* the record that first told so, when it is used */
   uint32_t data_moved;         /* N2: last record that moved data out of this directory or one below it */
   uint16_t leaf_len;
   bool tracked;  /* an object of the session's stands here, by the records */

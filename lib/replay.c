@@ -12,7 +12,6 @@ int fc_replay_begin(struct fc_replay *r, struct fc_arena *arena, int fd, uint64_
   r->key = key;
   r->capacity = capacity;
   r->ended = ended;
-  r->open_cell = UINT32_MAX;
   r->buffer = fc_arena_alloc(arena, BUFFER_CELLS * FC_CELL_BYTES);
   r->path = fc_arena_alloc(arena, FC_REPLAY_PATH_MAX);
   r->path2 = fc_arena_alloc(arena, FC_REPLAY_PATH_MAX);
@@ -24,11 +23,30 @@ int fc_replay_begin(struct fc_replay *r, struct fc_arena *arena, int fd, uint64_
   return 0;
 }
 
-void fc_replay_resume(struct fc_replay *r, uint32_t next) {
-  if (r->open_cell != UINT32_MAX) r->index = r->open_cell;
-  r->open_cell = UINT32_MAX;
+bool fc_replay_resume(struct fc_replay *r, uint32_t next) {
+  uint32_t from = r->index;
+  for (unsigned i = 0; i < r->open_count; i++) {
+    uint32_t word;
+    const int64_t at = (int64_t)FC_HEADER_BYTES + (int64_t)r->open_cells[i] * FC_CELL_BYTES;
+    if (fc_sys_pread(r->fd, &word, sizeof word, at) != (long)sizeof word) return false;
+    if (word != 0 && r->open_cells[i] < from) from = r->open_cells[i];
+  }
+  unsigned kept = 0; /* what lies behind is met again */
+  for (unsigned i = 0; i < r->open_count; i++)
+    if (r->open_cells[i] < from) r->open_cells[kept++] = r->open_cells[i];
+  r->open_count = kept;
+  r->index = from;
   r->next = next < r->capacity ? next : r->capacity;
   r->buffer_count = 0; /* what was read may have been written since */
+  return !r->lost_track;
+}
+
+static void remember_open(struct fc_replay *r, uint32_t index) {
+  if (r->ended) return;
+  if (r->open_count < FC_REPLAY_OPEN_MAX)
+    r->open_cells[r->open_count++] = index;
+  else
+    r->lost_track = true;
 }
 
 /* Makes count cells from index on available. Returns them, or NULL when they cannot be read. */
@@ -157,7 +175,7 @@ enum fc_replay_step fc_replay_next(struct fc_replay *r, struct fc_replayed *out)
     if ((word & 0xffu) != FC_MARK_START) {
       if (!is_torn(word)) return FC_REPLAY_DAMAGED;
       r->torn++;
-      if (r->open_cell == UINT32_MAX && word == 0) r->open_cell = r->index;
+      if (word == 0) remember_open(r, r->index);
       r->index++;
       continue;
     }

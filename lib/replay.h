@@ -11,6 +11,7 @@
 #include "journal.h"
 
 #define FC_REPLAY_PATH_MAX 16384u
+#define FC_REPLAY_OPEN_MAX 64u
 
 struct fc_replay {
   int fd; /* of the session file, not owned */
@@ -21,10 +22,12 @@ struct fc_replay {
   char *buffer;   /* cells [buffer_first, buffer_first + buffer_count) */
   uint32_t buffer_first;
   uint32_t buffer_count;
-  uint32_t torn;      /* cells stepped over */
-  uint32_t open_cell; /* the first of them in this pass, UINT32_MAX = none: its writer may still be at work */
-  bool ended;         /* nobody writes any more */
-  char *path;         /* FC_REPLAY_PATH_MAX bytes each */
+  uint32_t torn;       /* cells stepped over */
+  bool ended;          /* nobody writes any more */
+  bool lost_track;     /* more open cells than fit */
+  unsigned open_count; /* cells without a word, whose writers may still be at work (only while not ended) */
+  uint32_t open_cells[FC_REPLAY_OPEN_MAX];
+  char *path; /* FC_REPLAY_PATH_MAX bytes each */
   char *path2;
 };
 
@@ -48,8 +51,9 @@ enum fc_replay_step { FC_REPLAY_END = 0, FC_REPLAY_RECORD, FC_REPLAY_DAMAGED };
 int fc_replay_begin(struct fc_replay *replay, struct fc_arena *arena, int fd, uint64_t key, uint32_t capacity,
                     bool ended);
 
-/* Goes on in a journal that is still written, up to `next`, from the first cell that was open. */
-void fc_replay_resume(struct fc_replay *replay, uint32_t next);
+/* Goes on in a journal that is still written, up to `next`: from the first open cell that has been committed meanwhile,
+ * or from where the reading ended. False when that cannot be told. */
+bool fc_replay_resume(struct fc_replay *replay, uint32_t next);
 
 /* The next record. Of an ended journal END is given only when nothing but untouched
  * cells follows `next`. */

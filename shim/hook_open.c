@@ -121,7 +121,11 @@ static FILE *fc_fopen(FILE *(*real)(const char *, const char *), const char *pat
   const size_t len = mode ? strnlen(mode, MODE_BYTES) : 0;
   const char *const comma = mode ? strchr(mode, ',') : NULL;
   const size_t letters = comma ? (size_t)(comma - mode) : len;
-  if (!may_create(path, mode) || len + 2 > MODE_BYTES || letters + 1 >= MODE_LETTERS) return real(path, mode);
+  if (!may_create(path, mode)) return real(path, mode);
+  if (len + 2 > MODE_BYTES || letters + 1 >= MODE_LETTERS) { /* no room for a letter more: a creation leaks */
+    fc_record_used(AT_FDCWD, path, -1, mode[0] == 'w');
+    return real(path, mode);
+  }
   char exclusive[MODE_BYTES + 1];
   exclusive[0] = mode[0];
   exclusive[1] = 'x';

@@ -100,11 +100,20 @@ FC_EXPORT int forkpty(int *master, char *name, const struct termios *settings, c
 FC_EXPORT FILE *popen(const char *command, const char *mode) {
   int fd[FC_NEST_MAX];
   for (unsigned i = 0; i < fc_member.count; i++) fd[i] = fc_session_locked_fd(&fc_member.sessions[i]);
-  FILE *const stream = FC_REAL(popen)(command, mode);
+  const int before = errno;
+  FILE *stream = FC_REAL(popen)(command, mode);
   const int saved = errno;
-  for (unsigned i = 0; i < fc_member.count; i++)
-    if (fd[i] >= 0) (void)fc_sys_close(fd[i]);
+  bool held = false;
+  for (unsigned i = 0; i < fc_member.count; i++) {
+    if (fd[i] < 0) continue;
+    held = true;
+    (void)fc_sys_close(fd[i]);
+  }
   errno = saved;
+  if (!stream && held && (saved == EMFILE || saved == ENFILE)) { /* ours may have been the one too many */
+    errno = before;
+    stream = FC_REAL(popen)(command, mode);
+  }
   return stream;
 }
 

@@ -202,26 +202,32 @@ bool fc_target_open_real(struct fc_target *target, int dirfd, const char *path) 
   if (target->lost || !is_readable(path) || !path[0]) return false;
   const size_t len = directory_part(path);
   if (len == 0 || len >= PATH_MAX) return false; /* in the working directory or a dirfd, whose names are the kernel's */
-  const bool absolute = path[0] == '/';
-  const struct fc_name directory = {NULL, 0, path, len};
-  const uint64_t hash =
-      fc_path_hash(&directory) + (absolute ? 1 : 2 * (uint64_t)__atomic_load_n(&epoch, __ATOMIC_ACQUIRE));
-  const bool cacheable = absolute || (dirfd == AT_FDCWD && !__atomic_load_n(&unknown, __ATOMIC_ACQUIRE));
+  /* Only a directory that is written as the kernel writes it is remembered: a link, /proc/self/fd/N and the working
+   * directory may lead somewhere else the next time. */
+  size_t plain_len = len;
+  while (plain_len > 1 && path[plain_len - 1] == '/') plain_len--;
+  const struct fc_name directory = {NULL, 0, path, plain_len};
+  const uint64_t hash = fc_path_hash(&directory);
   uint64_t *const place = &elsewhere[hash % ELSEWHERE];
-  if (cacheable && __atomic_load_n(place, __ATOMIC_RELAXED) == hash) return false;
+  if (path[0] == '/' && __atomic_load_n(place, __ATOMIC_RELAXED) == hash) return false;
   target->slot = slot_take();
-  if (target->slot < 0) return false;
+  if (target->slot < 0) {
+    target->lost = true;
+    return false;
+  }
   char *const text = slots[target->slot];
   memcpy(text, path, len);
   text[len] = '\0';
   const int fd = fc_sys_openat(dirfd, text, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
   const long real_len = fd < 0 ? fd : link_into(fd, text);
   if (fd >= 0) (void)fc_sys_close(fd);
+  if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM) target->lost = true;
   if (real_len > 0 && real_len < PATH_MAX && text[0] == '/') {
     const char *leaf = path + len;
     const struct fc_name name = {text, (size_t)real_len, leaf, strnlen(leaf, PATH_MAX)};
     if (classify(target, &name)) return true;
-    if (cacheable) __atomic_store_n(place, hash, __ATOMIC_RELAXED);
+    if ((size_t)real_len == plain_len && memcmp(text, path, plain_len) == 0)
+      __atomic_store_n(place, hash, __ATOMIC_RELAXED);
   }
   fc_target_close(target);
   return false;

@@ -15,6 +15,7 @@
 #include "reaper.h"
 
 #define UNSEEN_POLL_MS 50 /* while a process lives that cannot hold the lock (exec without any fd to spare) */
+#define UNSEEN_POLL_MAX_MS 800
 #define READY_FD 3
 
 struct place {
@@ -121,7 +122,7 @@ static int open_place(struct place *at, const char *path) {
 }
 
 static void sleep_and_reap(const struct place *at) {
-  for (;;) {
+  for (int pause_ms = UNSEEN_POLL_MS;; pause_ms = pause_ms < UNSEEN_POLL_MAX_MS ? pause_ms * 2 : pause_ms) {
     const int rc = fc_sys_lock(at->fd, FC_F_OFD_SETLKW, F_WRLCK, FC_BYTE_MEMBERS, NULL);
     if (rc == -EINTR) continue;
     if (rc < 0) return; /* the next start reaps */
@@ -130,7 +131,7 @@ static void sleep_and_reap(const struct place *at) {
     struct fc_reap_result result;
     if (fc_reaper_run(at->dirfd, at->name, at->fd, &at->header, FC_INFINITY_NS, &result) != FC_REAP_WAIT) return;
     (void)fc_sys_lock(at->fd, FC_F_OFD_SETLK, F_UNLCK, FC_BYTE_MEMBERS, NULL);
-    (void)poll(NULL, 0, UNSEEN_POLL_MS);
+    (void)poll(NULL, 0, pause_ms);
   }
 }
 

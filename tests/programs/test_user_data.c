@@ -668,3 +668,15 @@ Test(user_data, shell_that_made_the_log_once_and_rotates_it_later) {
                       .script = "bash -c 'cd base; : > log; mv ../out/log log; cp log log.1; : > log'",
                       .survive = FCT_LIST("base/log.1"));
 }
+
+Test(user_data, removed_through_a_descriptor_that_named_another_directory_before) {
+  fct_need("python3");
+  FCT_USER_DATA_WHOLE(.setup = "echo old > base/f; mkdir elsewhere", .survive = FCT_LIST("base/copy"),
+                      .script = "python3 -S -c 'import os\n"
+                                "os.dup2(os.open(\"elsewhere\", os.O_RDONLY), 50)\n"
+                                "try: os.unlink(\"/proc/self/fd/50/nothing\")\n"
+                                "except OSError: pass\n"
+                                "os.dup2(os.open(\"base\", os.O_RDONLY), 50)\n"
+                                "open(\"base/copy\", \"w\").write(open(\"base/f\").read())\n"
+                                "os.unlink(\"/proc/self/fd/50/f\")'");
+}
