@@ -5,9 +5,9 @@
 #define KNOWN_HINTS 4096 /* 32 KiB of address space; only the pages that are touched cost anything */
 #define REPORTED_HINTS 512
 
-/* Hashes of names that this process created (known) or has reported as used. A hit saves the questions about the
- * object; the registry then goes by the name. A stale hit can only say "ours" of a name whose tracking the journal
- * decides anyway; a miss costs two statx. Copied by fork, which is right. Two places for each hash. */
+/* Hashes of names that this process created (known) or has reported as used. A hit saves the question for the
+ * directory's inode, or a second USED; whose the object is, its identity decides. Copied by fork, which is right. Two
+ * places for each hash. */
 static uint64_t known[KNOWN_HINTS] FC_PAGE_ALIGNED;
 static uint64_t reported[REPORTED_HINTS] FC_PAGE_ALIGNED;
 
@@ -257,10 +257,9 @@ void fc_record_renaming(struct fc_pending *pending, int old_dirfd, const char *o
       if (out && !describe(&question, &record, old_dirfd, old_path, is_known)) break; /* nothing to rename */
       pending->index[i] = fc_journal_append(&fc_member.sessions[i].journal, &record);
     }
-  } else {
-    count_lost(&from);
-    count_lost(&to);
   }
+  count_lost(&from); /* also when only one of the two could not be made out */
+  count_lost(&to);
   fc_target_close(&to);
   fc_target_close(&from);
 }
