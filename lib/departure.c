@@ -47,19 +47,13 @@ int fc_departure_begin(struct fc_session *s) {
 }
 
 void fc_departure_finish(struct fc_session *s, int fd) {
-  const int64_t budget = s->header->policy.exit_budget_ns;
+  const int64_t deadline = fc_journal_deadline(s->header->policy.exit_budget_ns);
   char dir[PATH_MAX];
-  char name[64];
-  const char *slash = strrchr(fc_session_path(s), '/');
-  const size_t dir_len = slash ? (size_t)(slash - fc_session_path(s)) : 0;
-  if (!slash || strlen(slash + 1) >= sizeof name || dir_len == 0 || dir_len >= sizeof dir) {
+  const char *name = fc_session_split(fc_session_path(s), dir, sizeof dir);
+  if (!name) {
     (void)fc_sys_close(fd);
     return;
   }
-  memcpy(dir, fc_session_path(s), dir_len);
-  dir[dir_len] = '\0';
-  memcpy(name, slash + 1, strlen(slash + 1) + 1);
-  const int64_t deadline = budget == FC_INFINITY_NS ? FC_INFINITY_NS : fc_journal_now() + budget;
   int dirfd = -1;
   for (;;) {
     const int held = fc_session_probe(fd, FC_BYTE_MEMBERS);

@@ -15,6 +15,22 @@ int64_t fc_journal_now(void) {
   return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
+int64_t fc_journal_deadline(int64_t budget_ns) {
+  return budget_ns == INT64_MAX ? INT64_MAX : fc_journal_now() + budget_ns;
+}
+
+static size_t window_len(const struct fc_journal *j, int i) {
+  const uint64_t file_bytes = FC_HEADER_BYTES + (uint64_t)j->capacity * FC_CELL_BYTES;
+  return file_bytes < window_bytes[i] ? (size_t)file_bytes : window_bytes[i];
+}
+
+void fc_journal_discard(struct fc_journal *j) {
+  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
+  for (int i = 0; i < FC_WINDOWS; i++)
+    if (j->windows[i]) (void)fc_sys_mmap(j->windows[i], window_len(j, i), PROT_READ | PROT_WRITE, flags, -1, 0);
+  (void)fc_sys_mmap(j->first, FC_FIRST_WINDOW_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
+}
+
 static uint64_t mix(uint64_t h, uint64_t word) {
   h = (h ^ word) * 0x9FB21C651E98DF25ULL;
   return h ^ (h >> 32);
@@ -68,8 +84,7 @@ static char *window_for(struct fc_journal *j, uint64_t end) {
     if (end > window_bytes[i]) continue;
     char *window = __atomic_load_n(&j->windows[i], __ATOMIC_ACQUIRE);
     if (window) return window;
-    const uint64_t file_bytes = FC_HEADER_BYTES + (uint64_t)j->capacity * FC_CELL_BYTES;
-    const size_t len = file_bytes < window_bytes[i] ? (size_t)file_bytes : window_bytes[i];
+    const size_t len = window_len(j, i);
     window = fc_sys_mremap(j->first, 0, len, MREMAP_MAYMOVE_);
     if (fc_sys_is_error(window)) return NULL;
     char *expected = NULL;

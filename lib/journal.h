@@ -65,7 +65,6 @@ enum fc_record_flags {
   FC_REC_TARGET = 1 << 1,    /* a target cell follows */
   FC_REC_TRUNCATES = 1 << 3, /* USED: the open empties the file */
   FC_REC_DIR = 1 << 4,       /* CREATE, ADOPT: the object is a directory */
-  FC_REC_HAS_FD = 1 << 5,    /* EXEC: an inheritable locked fd goes along */
   FC_REC_SPAWNED = 1 << 6,   /* EXEC: written by the parent, perhaps after the child's JOIN */
 };
 
@@ -90,8 +89,8 @@ struct fc_start_cell {
   uint8_t flags;
   uint16_t path_len;
   uint16_t path2_len;
-  uint16_t extra;  /* EXEC: fd; CAPTURE: slot; END: status */
-  int64_t time_ns; /* CLOCK_BOOTTIME; EXEC without fd: start time in clock ticks; JOIN: parent pid */
+  uint16_t extra;  /* END: status */
+  int64_t time_ns; /* CLOCK_BOOTTIME; JOIN: parent pid */
   struct fc_identity identity;
 };
 _Static_assert(sizeof(struct fc_start_cell) == FC_CELL_BYTES, "cell layout");
@@ -170,5 +169,12 @@ uint32_t fc_journal_result_word(uint64_t key, uint32_t index, uint32_t result, c
 
 /* CLOCK_BOOTTIME in nanoseconds, by the vDSO. */
 int64_t fc_journal_now(void);
+
+/* The moment a budget from now ends; INT64_MAX (FC_INFINITY_NS) = never. */
+int64_t fc_journal_deadline(int64_t budget_ns);
+
+/* Replaces every mapping of the journal, in one step each, by private memory where records come to nothing: other
+ * threads may be inside a hook. */
+void fc_journal_discard(struct fc_journal *journal);
 
 #endif

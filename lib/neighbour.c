@@ -15,12 +15,8 @@ static bool open_journal(struct fc_neighbour *n, struct fc_arena *arena) {
   if (fc_replay_begin(&n->replay, arena, n->fd, n->header->key, n->header->capacity, false) < 0) return false;
   n->registry.leader_pid = n->header->leader_pid;
   n->registry.leader_status = -1;
-  char *first = fc_sys_mmap(NULL, FC_FIRST_WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, n->fd, 0);
-  if (fc_sys_is_error(first)) return false;
-  n->journal.first = first;
-  n->journal.words = (struct fc_head_words *)(void *)(first + offsetof(struct fc_session_header, words));
-  n->journal.key = n->header->key;
-  n->journal.capacity = n->header->capacity / 2; /* as its own hooks have it */
+  /* With the capacity that its own hooks have. */
+  if (fc_session_map(n->fd, n->header, n->header->capacity / 2, &n->journal) < 0) return false;
   return fc_ownership_replay(&n->registry, &n->replay) == 0;
 }
 

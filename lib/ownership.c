@@ -82,9 +82,10 @@ static void track(struct fc_registry *r, const struct fc_replayed *rec, const ch
 /* N5: path is a new name of the object that path2 names (or of one that never had a name). */
 static void linked(struct fc_registry *r, const struct fc_replayed *rec) {
   struct fc_node *source = rec->path2[0] ? fc_registry_find(r, rec->path2, false) : NULL;
-  const bool ours = (fc_ownership_stands(r, source) && fc_identity_equal(&source->identity, &rec->start.identity)) ||
-                    fc_registry_knows_inode(r, &rec->start.identity);
-  const uint32_t made = source ? source->created : fc_registry_inode_record(r, &rec->start.identity);
+  const struct fc_inode *nameless = fc_registry_inode(r, &rec->start.identity);
+  const bool ours =
+      (fc_ownership_stands(r, source) && fc_identity_equal(&source->identity, &rec->start.identity)) || nameless;
+  const uint32_t made = source ? source->created : nameless ? nameless->record : 0;
   if (ours && made >= r->data_moved) {
     track(r, rec, rec->path);
     return;

@@ -239,8 +239,7 @@ static void remove_directory(struct reaper *r, const struct place *place, struct
   if (empty != 1) {
     /* What keeps it may be a neighbour's: then it dies with the neighbour. */
     struct fc_neighbour *heir = fc_neighbour_below(r->neighbours.first, r->path);
-    if (heir && fc_ground_same(&r->ground, &node->identity, &now) && fc_neighbour_adopt(heir, r->path, &now, true))
-      r->result->adopted++;
+    if (heir && fc_neighbour_adopt(heir, r->path, &now, true)) r->result->adopted++;
     return;
   }
   if (is_needed(r, place, node, &st, &now, r->path)) return;
@@ -349,16 +348,6 @@ static void report(struct reaper *r) {
       fc_log_write(&r->log, FC_LOG_WARN, "would delete %s/%s", r->header->base, r->path);
 }
 
-static int map_journal(struct reaper *r) {
-  char *first = fc_sys_mmap(NULL, FC_FIRST_WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
-  if (fc_sys_is_error(first)) return (int)(intptr_t)first;
-  r->journal.first = first;
-  r->journal.words = (struct fc_head_words *)(void *)(first + offsetof(struct fc_session_header, words));
-  r->journal.key = r->header->key;
-  r->journal.capacity = r->header->capacity;
-  return 0;
-}
-
 static enum fc_reap_outcome finish(struct reaper *r, const char *name) {
   fc_quarantine_end(&r->quarantine);
   const struct fc_reap_result *done = r->result;
@@ -384,7 +373,7 @@ static enum fc_reap_outcome finish(struct reaper *r, const char *name) {
 
 static enum fc_reap_outcome run(struct reaper *r, const char *name) {
   const struct fc_session_header *h = r->header;
-  if (map_journal(r) < 0) return FC_REAP_FAILED;
+  if (fc_session_map(r->fd, h, h->capacity, &r->journal) < 0) return FC_REAP_FAILED;
   const uint32_t state = __atomic_load_n(&r->journal.words->state, __ATOMIC_ACQUIRE);
   if (state != FC_STATE_LIVE && state != FC_STATE_REAPING) return FC_REAP_CLOSED;
 

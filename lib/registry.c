@@ -172,21 +172,15 @@ struct fc_place *fc_registry_place(struct fc_registry *r, uint64_t ino, uint32_t
   return place;
 }
 
-bool fc_registry_knows_inode(struct fc_registry *r, const struct fc_identity *identity) {
+const struct fc_inode *fc_registry_inode(struct fc_registry *r, const struct fc_identity *identity) {
   struct fc_inode *inode = NULL;
   HASH_FIND(hh, r->inodes, identity, sizeof *identity, inode);
-  return inode != NULL;
-}
-
-uint32_t fc_registry_inode_record(struct fc_registry *r, const struct fc_identity *identity) {
-  struct fc_inode *inode = NULL;
-  HASH_FIND(hh, r->inodes, identity, sizeof *identity, inode);
-  return inode ? inode->record : 0;
+  return inode;
 }
 
 void fc_registry_add_inode(struct fc_registry *r, const struct fc_identity *identity, uint32_t record) {
   struct fc_registry *fc_uthash_registry = r;
-  if (fc_registry_knows_inode(r, identity)) return;
+  if (fc_registry_inode(r, identity)) return;
   struct fc_inode *inode = fc_arena_alloc(&r->arena, sizeof *inode);
   if (!inode) {
     r->failed = true;

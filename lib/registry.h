@@ -113,10 +113,9 @@ struct fc_process *fc_registry_process(struct fc_registry *registry, uint32_t pi
 struct fc_place *fc_registry_place(struct fc_registry *registry, uint64_t ino, uint32_t major, uint32_t minor,
                                    const char *leaf, bool make);
 
-bool fc_registry_knows_inode(struct fc_registry *registry, const struct fc_identity *identity);
+/* The nameless object, when a record told of it. */
+const struct fc_inode *fc_registry_inode(struct fc_registry *registry, const struct fc_identity *identity);
 void fc_registry_add_inode(struct fc_registry *registry, const struct fc_identity *identity, uint32_t record);
-/* The record that told of it, 0 when there is none. */
-uint32_t fc_registry_inode_record(struct fc_registry *registry, const struct fc_identity *identity);
 
 /* The node after `node` in post-order (children before parents); starts with NULL; NULL at the end (root is last). The
  * current node may be dropped from consideration but must stay linked. */

@@ -5,8 +5,9 @@
 
 #include "state.h"
 
-#define FD_TARGET 1000  /* where a handed-over fd goes when the limit allows it */
-#define FD_HEADROOM 16  /* below the soft limit otherwise; also how many numbers are tried */
+#define FD_TARGET 1000 /* where a handed-over fd goes when the limit allows it */
+#define FD_HEADROOM 16 /* below the soft limit otherwise; also how many numbers are tried */
+#define BASE_TRIES 4
 #define PUBLISH_TRIES 8 /* another session may remove the empty state directory while we make our file */
 #define LOCK_PAGE 4096u
 #define NS_PER_S 1000000000
@@ -283,6 +284,42 @@ int fc_session_create(struct fc_session *s, const struct fc_config *config, cons
   return -1;
 }
 
+int fc_session_establish(struct fc_session *s, const struct fc_config *config, unsigned made_by_caller,
+                         char *const *envp, const char *tool_path, char *message, size_t message_size) {
+  static struct fc_base base; /* too large for a stack that may be small; called once, before there are threads */
+  for (int i = 0; i < BASE_TRIES; i++) {
+    if (fc_base_open(&base, config, envp, tool_path, message, message_size) != 0) return -1;
+    if (made_by_caller) base.created = made_by_caller;
+    const int rc = fc_session_create(s, config, &base, envp, message, message_size);
+    (void)fc_sys_close(base.fd);
+    if (rc == 0) return 0;
+    fc_base_remove(base.real, base.created, INT64_MIN);
+    if (rc != -ESTALE) return -1;
+  }
+  (void)snprintf(message, message_size,
+                 "filecleanup: the base is replaced again and again; nothing will be tracked or deleted");
+  return -1;
+}
+
+const char *fc_session_split(const char *path, char *dir, size_t size) {
+  const char *slash = strrchr(path, '/');
+  const size_t len = slash ? (size_t)(slash - path) : 0;
+  if (len == 0 || len >= size) return NULL;
+  memcpy(dir, path, len);
+  dir[len] = '\0';
+  return slash + 1;
+}
+
+int fc_session_map(int fd, const struct fc_session_header *h, uint32_t capacity, struct fc_journal *journal) {
+  char *first = fc_sys_mmap(NULL, FC_FIRST_WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (fc_sys_is_error(first)) return (int)(intptr_t)first;
+  journal->first = first;
+  journal->words = (struct fc_head_words *)(void *)(first + offsetof(struct fc_session_header, words));
+  journal->key = h->key;
+  journal->capacity = capacity;
+  return 0;
+}
+
 /* ---- tokens ---- */
 
 static bool needs_escape(char c) { return c == ':' || c == '%' || c == ',' || c == '\n'; }
@@ -483,11 +520,7 @@ int fc_session_locked_fd(const struct fc_session *s) {
 
 int fc_session_hand_over(struct fc_session *s, uint32_t pid, int64_t *record) {
   const int fd = fc_session_locked_fd(s);
-  const struct fc_record exec = {.type = FC_REC_EXEC,
-                                 .flags = fd >= 0 ? FC_REC_HAS_FD : 0,
-                                 .pid = pid,
-                                 .extra = fd >= 0 ? (uint16_t)fd : 0,
-                                 .time_ns = fc_journal_now()};
+  const struct fc_record exec = {.type = FC_REC_EXEC, .pid = pid, .time_ns = fc_journal_now()};
   *record = fc_journal_append(&s->journal, &exec);
   return fd;
 }
@@ -497,29 +530,17 @@ void fc_session_exec_failed(struct fc_session *s, int fd, int64_t record) {
   fc_journal_complete(&s->journal, record, FC_RESULT_FAILED, NULL);
 }
 
-void fc_session_spawned(struct fc_session *s, uint32_t child, int fd) {
-  const struct fc_record exec = {.type = FC_REC_EXEC,
-                                 .flags = FC_REC_SPAWNED | (fd >= 0 ? FC_REC_HAS_FD : 0),
-                                 .pid = child,
-                                 .extra = fd >= 0 ? (uint16_t)fd : 0,
-                                 .time_ns = fc_journal_now()};
+void fc_session_spawned(struct fc_session *s, uint32_t child) {
+  const struct fc_record exec = {
+      .type = FC_REC_EXEC, .flags = FC_REC_SPAWNED, .pid = child, .time_ns = fc_journal_now()};
   (void)fc_journal_append(&s->journal, &exec); /* lost: the child is protected by its own lock once it has joined */
 }
 
 void fc_session_unlock(struct fc_session *s) {
   if (s->journal_locks) {
-    /* The journal's mappings pin the locked file too. Other threads may be inside a hook, so the mappings are replaced
-     * in one step by private memory, where their records come to nothing. */
-    static const uint32_t bytes[FC_WINDOWS] = {1u << 20, 16u << 20, 256u << 20, FC_JOURNAL_BYTES_MAX};
-    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
-    const uint64_t file_bytes = FC_HEADER_BYTES + (uint64_t)s->journal.capacity * FC_CELL_BYTES; /* as it was mapped */
-    for (int i = 0; i < FC_WINDOWS; i++)
-      if (s->journal.windows[i])
-        (void)fc_sys_mmap(s->journal.windows[i], file_bytes < bytes[i] ? (size_t)file_bytes : bytes[i],
-                          PROT_READ | PROT_WRITE, flags, -1, 0);
     s->base_len = 0; /* length 0 = no base any more: the hooks pass such a session by */
     s->alias_len = 0;
-    (void)fc_sys_mmap(s->journal.first, FC_FIRST_WINDOW_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
+    fc_journal_discard(&s->journal); /* its mappings pin the locked file too */
   }
   if (s->lock_page) (void)fc_sys_munmap(s->lock_page, LOCK_PAGE);
   s->lock_page = NULL;

@@ -99,6 +99,20 @@ static inline const char *fc_session_path(const struct fc_session *session) { re
 int fc_session_create(struct fc_session *session, const struct fc_config *config, const struct fc_base *base,
                       char *const *envp, char *message, size_t message_size);
 
+/* Opens the base, with fc_base_open, and creates the session in it; again when another session's end removed the base
+ * that it had made, just when we began. made_by_caller: how many directories the caller has made for it. Leaves no base
+ * open, and none behind on failure. Returns 0, or -1 with one line in message. */
+int fc_session_establish(struct fc_session *session, const struct fc_config *config, unsigned made_by_caller,
+                         char *const *envp, const char *tool_path, char *message, size_t message_size);
+
+/* Copies the directory part of a session file's path to dir and returns the name behind it, or NULL when it does not
+ * fit. */
+const char *fc_session_split(const char *path, char *dir, size_t size);
+
+/* Maps the journal of the open session file fd for somebody who is no member, with `capacity` cells of it. 0 or -errno.
+ */
+int fc_session_map(int fd, const struct fc_session_header *header, uint32_t capacity, struct fc_journal *journal);
+
 /* The value for FILECLEANUP_SESSION that lets another process join: id, device and inode of the file, and its path with
  * ':' '%' and ',' escaped. Returns its length, or 0 when it does not fit. */
 size_t fc_session_token(const struct fc_session *session, char *out, size_t size);
@@ -108,14 +122,14 @@ size_t fc_session_token(const struct fc_session *session, char *out, size_t size
 int fc_session_join(struct fc_session *session, const char *token, size_t len, const char *program);
 
 /* Called right before an exec: leaves an inheritable locked fd where the new image looks for it and writes EXEC.
- * Returns the fd, or -1 when none could be had (then the record alone stands, with the start time). *record is for
- * fc_session_exec_failed. For use in hooks and in vfork children. */
+ * Returns the fd, or -1 when none could be had (then the record alone stands). *record is for fc_session_exec_failed.
+ * For use in hooks and in vfork children. */
 int fc_session_hand_over(struct fc_session *session, uint32_t pid, int64_t *record);
 void fc_session_exec_failed(struct fc_session *session, int fd, int64_t record);
 
-/* The same in two steps for a child that is spawned: the inheritable locked fd before, the record after. */
+/* The fd alone, for a child whose pid will not be told (popen); the record alone, for one that has been spawned. */
 int fc_session_locked_fd(const struct fc_session *session);
-void fc_session_spawned(struct fc_session *session, uint32_t child, int fd);
+void fc_session_spawned(struct fc_session *session, uint32_t child);
 
 /* Gives up the membership lock of this process; the journal stays mapped so that later hooks keep recording. */
 void fc_session_unlock(struct fc_session *session);

@@ -128,7 +128,7 @@ static int fc_spawn(spawn_function real, pid_t *pid, const char *path, const pos
   pid_t child = 0;
   const int result = real(&child, path, actions, attributes, argv, envp);
   if (result != 0) return result;
-  for (unsigned i = 0; i < fc_member.count; i++) fc_session_spawned(&fc_member.sessions[i], (uint32_t)child, -1);
+  for (unsigned i = 0; i < fc_member.count; i++) fc_session_spawned(&fc_member.sessions[i], (uint32_t)child);
   if (pid) *pid = child;
   return 0;
 }

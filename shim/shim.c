@@ -5,21 +5,17 @@
  * when a value or a base is refused; then the shim stays inert: the program runs, and nothing is ever deleted.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base.h"
 #include "config.h"
 #include "member.h"
 #include "message.h"
 #include "orphan.h"
 #include "real.h"
-#include "state.h"
 
 #define TOKEN_BYTES 8192
-#define BASE_TRIES 4 /* another session's end may remove the base that it had made, just when we begin */
 #define VARIABLE "FILECLEANUP_SESSION="
 
 extern char *program_invocation_short_name;
@@ -98,28 +94,12 @@ static void on_exit_status(int status, void *context) {
 static void on_quick_exit(void) { fc_member_leave(true); }
 
 /* This process is a leader: it makes the session, and first removes what orphans of this base left. */
-static int create_session(const struct fc_config *config, struct fc_base *base, struct fc_session *session,
-                          char *message, size_t size) {
-  for (int i = 0; i < BASE_TRIES; i++) {
-    if (fc_base_open(base, config, environ, NULL, message, size) != 0) return -1;
-    const int rc = fc_session_create(session, config, base, environ, message, size);
-    (void)fc_sys_close(base->fd);
-    if (rc == 0) return 0;
-    fc_base_remove(base->real, base->created, INT64_MIN);
-    if (rc != -ESTALE) return -1;
-  }
-  (void)snprintf(message, size,
-                 "filecleanup: the base is replaced again and again; nothing will be tracked or deleted");
-  return -1;
-}
-
 static void lead(const struct fc_config *config) {
-  static struct fc_base base FC_PAGE_ALIGNED; /* too large for a stack that may be small */
   char message[FC_MESSAGE_MAX];
   struct fc_session *session = &fc_member.sessions[0];
   if (fc_member.count == FC_NEST_MAX) fc_member.count--; /* deeper than we follow: the outermost is dropped */
   memmove(session + 1, session, fc_member.count * sizeof *session);
-  if (create_session(config, &base, session, message, sizeof message) != 0) {
+  if (fc_session_establish(session, config, 0, environ, NULL, message, sizeof message) != 0) {
     memmove(session, session + 1, fc_member.count * sizeof *session);
     memset(session + fc_member.count, 0, sizeof *session);
     /* A descendant that could not join (another user, no fd to spare) is not the one to tell. */
@@ -129,16 +109,11 @@ static void lead(const struct fc_config *config) {
   fc_member.count++;
   announce(session, config->session);
   char dir[PATH_MAX];
-  const char *slash = strrchr(fc_session_path(session), '/');
-  const size_t len = (size_t)(slash - fc_session_path(session));
-  memcpy(dir, fc_session_path(session), len);
-  dir[len] = '\0';
+  if (!fc_session_split(fc_session_path(session), dir, sizeof dir)) return;
   const int dirfd = fc_sys_openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
   if (dirfd < 0) return;
-  const int64_t budget = config->policy.exit_budget_ns;
-  const int64_t deadline = budget == FC_INFINITY_NS ? budget : fc_journal_now() + budget;
-  (void)fc_orphan_scan(dirfd, dir, session->header->id, config->policy.on_startup != 0, deadline,
-                       config->session ? NULL : warn, NULL);
+  (void)fc_orphan_scan(dirfd, dir, session->header->id, config->policy.on_startup != 0,
+                       fc_journal_deadline(config->policy.exit_budget_ns), config->session ? NULL : warn, NULL);
   (void)fc_sys_close(dirfd);
 }
 

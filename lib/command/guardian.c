@@ -110,11 +110,8 @@ int fc_guardian_start(const struct fc_session *session) {
 
 /* Opens the session file as any stranger would, and takes the guardian's byte. */
 static int open_place(struct place *at, const char *path) {
-  const char *slash = strrchr(path, '/');
-  if (!slash || (size_t)(slash - path) >= sizeof at->dir) return -EINVAL;
-  memcpy(at->dir, path, (size_t)(slash - path));
-  at->dir[slash - path] = '\0';
-  at->name = slash + 1;
+  at->name = fc_session_split(path, at->dir, sizeof at->dir);
+  if (!at->name) return -EINVAL;
   at->dirfd = open(at->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (at->dirfd < 0) return -errno;
   if (fc_session_open_file(at->dirfd, at->name, &at->fd, &at->header) != FC_VERDICT_VALID) return -ESTALE;
@@ -142,10 +139,9 @@ int fc_guardian_main(int argc, char **argv) {
   /* Before the program runs: an orphan's name that it opens by a plain open is not known to be in use. What the budget
    * does not allow waits until it has ended. */
   const bool scan = at.header.policy.on_startup != 0;
-  const int64_t budget = at.header.policy.exit_budget_ns;
   if (scan)
-    (void)fc_orphan_scan(at.dirfd, at.dir, at.header.id, true,
-                         budget == FC_INFINITY_NS ? budget : fc_journal_now() + budget, NULL, NULL);
+    (void)fc_orphan_scan(at.dirfd, at.dir, at.header.id, true, fc_journal_deadline(at.header.policy.exit_budget_ns),
+                         NULL, NULL);
   if (write(READY_FD, "+", 1) != 1) return 1;
   (void)close(READY_FD);
   sleep_and_reap(&at);

@@ -23,7 +23,6 @@ extern char **environ;
 
 #define SHIM_NAME "libfilecleanup_preload.so"
 #define TOKEN_BYTES 8192
-#define BASE_TRIES 4 /* another session's end may remove the base that it had made, just when we begin */
 
 /* Options that stand for a variable of the same meaning: the variable is set, and the environment then parsed once. */
 static const struct {
@@ -188,15 +187,16 @@ static void warn(void *context, const char *line) {
   (void)fprintf(stderr, "%s\n", line);
 }
 
-static void state_dir_of(const struct fc_session *session, char *dir, size_t size) {
-  const char *slash = strrchr(fc_session_path(session), '/');
-  (void)snprintf(dir, size, "%.*s", (int)(slash - fc_session_path(session)), fc_session_path(session));
+/* Opens the state directory of session. Returns an fd or -1, and the session file's name in *name. */
+static int open_state(const struct fc_session *session, char *dir, size_t size, const char **name) {
+  *name = fc_session_split(fc_session_path(session), dir, size);
+  return *name ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 }
 
 static void look_at_state(const struct fc_session *session, bool reap) {
   char dir[PATH_MAX];
-  state_dir_of(session, dir, sizeof dir);
-  const int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const char *name;
+  const int dirfd = open_state(session, dir, sizeof dir, &name);
   if (dirfd < 0) return;
   (void)fc_orphan_scan(dirfd, dir, session->header->id, reap, FC_INFINITY_NS, warn, NULL);
   (void)close(dirfd);
@@ -257,10 +257,10 @@ static int run_and_wait(struct fc_session *session, char **argv) {
     if (fd < 0) break;
     if (fc_session_probe(fd, FC_BYTE_GUARDIAN) == F_UNLCK) {
       char dir[PATH_MAX];
-      state_dir_of(session, dir, sizeof dir);
-      const int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+      const char *name;
+      const int dirfd = open_state(session, dir, sizeof dir, &name);
       if (dirfd >= 0) {
-        (void)fc_departure_try(dirfd, strrchr(fc_session_path(session), '/') + 1, fd, session->header, FC_INFINITY_NS);
+        (void)fc_departure_try(dirfd, name, fd, session->header, FC_INFINITY_NS);
         (void)close(dirfd);
       }
     }
@@ -311,7 +311,6 @@ static int set_environment(const struct launch *launch, const struct fc_session 
 }
 
 static int launch_program(struct launch *launch, const struct fc_config *config, char **argv) {
-  static struct fc_base base;
   static struct fc_session session;
   char message[FC_MESSAGE_MAX];
   char self[PATH_MAX];
@@ -322,17 +321,7 @@ static int launch_program(struct launch *launch, const struct fc_config *config,
     unmake_private_base(launch);
     return fail(SHIM_NAME, "not found beside the command or where it was installed");
   }
-  int made = -ESTALE;
-  for (int i = 0; made == -ESTALE && i < BASE_TRIES; i++) {
-    (void)snprintf(message, sizeof message, "filecleanup-run: the base is replaced again and again");
-    made = -1;
-    if (fc_base_open(&base, config, environ, self, message, sizeof message) != 0) break;
-    if (launch->base_made) base.created = 1;
-    made = fc_session_create(&session, config, &base, environ, message, sizeof message);
-    (void)close(base.fd);
-    if (made != 0) fc_base_remove(base.real, base.created, INT64_MIN);
-  }
-  if (made != 0) {
+  if (fc_session_establish(&session, config, launch->base_made ? 1 : 0, environ, self, message, sizeof message) != 0) {
     (void)fprintf(stderr, "%s\n", message);
     unmake_private_base(launch);
     return become(argv);
