@@ -89,7 +89,7 @@ struct fc_start_cell {
   uint8_t flags;
   uint16_t path_len;
   uint16_t path2_len;
-  uint16_t extra;  /* END: status */
+  uint16_t extra;  /* END: status; a removal or rename without info cell: FC_EXTRA_SEEN, FC_EXTRA_HAS_DATA */
   int64_t time_ns; /* CLOCK_BOOTTIME; JOIN: parent pid */
   struct fc_identity identity;
 };
