@@ -83,14 +83,19 @@ struct dirent64_record {
   char name[];
 } __attribute__((packed));
 
-void fc_list_begin(struct fc_list *list, int fd, char *buffer) {
-  *list = (struct fc_list){fd, buffer, 0, 0};
+void fc_list_seek(struct fc_list *list, int64_t offset) {
 #if defined(__LP64__)
-  (void)FC_SYS3(SYS_lseek, fd, 0, 0);
+  (void)FC_SYS3(SYS_lseek, list->fd, offset, 0);
 #else
   int64_t result;
-  (void)FC_SYS5(SYS__llseek, fd, 0, 0, &result, 0);
+  (void)FC_SYS5(SYS__llseek, list->fd, (uint32_t)((uint64_t)offset >> 32), (uint32_t)offset, &result, 0);
 #endif
+  list->used = list->at = 0;
+}
+
+void fc_list_begin(struct fc_list *list, int fd, char *buffer) {
+  *list = (struct fc_list){fd, buffer, 0, 0};
+  fc_list_seek(list, 0);
 }
 
 int fc_list_next(struct fc_list *list, struct fc_entry *entry) {
@@ -103,7 +108,7 @@ int fc_list_next(struct fc_list *list, struct fc_entry *entry) {
     const struct dirent64_record *record = (const void *)(list->buffer + list->at);
     list->at += record->length;
     if (strcmp(record->name, ".") == 0 || strcmp(record->name, "..") == 0) continue;
-    *entry = (struct fc_entry){record->ino, record->type, record->name};
+    *entry = (struct fc_entry){record->ino, record->offset, record->type, record->name};
     return 1;
   }
 }

@@ -19,6 +19,7 @@ int fc_beneath_open(int dirfd, const char *path);
 
 struct fc_entry {
   uint64_t ino;
+  int64_t offset;     /* behind it, for fc_list_seek */
   unsigned char type; /* DT_* */
   const char *name;
 };
@@ -33,6 +34,9 @@ struct fc_list {
 
 /* Rewinds fd and starts. */
 void fc_list_begin(struct fc_list *list, int fd, char *buffer);
+
+/* Goes on behind an entry of this directory that was read before. */
+void fc_list_seek(struct fc_list *list, int64_t offset);
 
 /* The next entry but "." and "..": 1, 0 at the end, or -errno. */
 int fc_list_next(struct fc_list *list, struct fc_entry *entry);

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "reaper.h"
+#include "ending.h"
 
 #define SLICE_MS 20 /* between two looks at whether the one we wait for still lives */
 #define MS 1000000
@@ -20,7 +20,7 @@ bool fc_departure_try(int dirfd, const char *name, int fd, const struct fc_sessi
   if (fc_sys_lock(fd, FC_F_OFD_SETLK, F_WRLCK, FC_BYTE_MEMBERS, NULL) < 0) return false;
   if (still_named(dirfd, name, fd)) {
     struct fc_reap_result result;
-    (void)fc_reaper_run(dirfd, name, fd, header, deadline_ns, &result); /* what is left is the next start's */
+    (void)fc_ending_run(dirfd, name, fd, header, deadline_ns, &result); /* what is left is the next start's */
   }
   (void)fc_sys_lock(fd, FC_F_OFD_SETLK, F_UNLCK, FC_BYTE_MEMBERS, NULL);
   return true;

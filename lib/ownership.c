@@ -36,6 +36,7 @@ static const char *leaf_of(const char *path) {
 static void reserve(struct fc_registry *r, const char *path, const struct fc_object *object) {
   struct fc_node *node = fc_registry_find(r, path, true);
   if (node) {
+    node->seen = true;
     node->reserved = true;
     node->tracked = false;
   }
@@ -72,6 +73,7 @@ static void lost_to_user(struct fc_registry *r, const char *path, const struct f
 static void track(struct fc_registry *r, const struct fc_replayed *rec, const char *path) {
   struct fc_node *node = fc_registry_find(r, path, true);
   if (!node || node == &r->root) return;
+  node->seen = true;
   node->tracked = !node->reserved;
   node->identity = rec->start.identity;
   node->pid = rec->start.pid;
@@ -90,8 +92,10 @@ static void linked(struct fc_registry *r, const struct fc_replayed *rec) {
     track(r, rec, rec->path);
     return;
   }
-  struct fc_node *node = fc_registry_find(r, rec->path, false);
-  if (node) node->tracked = false;
+  struct fc_node *node = fc_registry_find(r, rec->path, true);
+  if (!node) return;
+  node->seen = true;
+  node->tracked = false;
 }
 
 /* True when the object that was there right before the call is the one that the session created at this node. */
@@ -145,6 +149,7 @@ static void move_node(struct fc_registry *r, struct fc_node *node, const char *p
     node->tracked = false;
     return;
   }
+  node->seen = true;
   node->reserved = reserved;
   node->tracked = tracked && !reserved;
   node->since = index;
@@ -195,8 +200,10 @@ static void renamed_in(struct fc_registry *r, const struct fc_replayed *rec) {
       was_tracked && rec->has_target && rec->target.mode && fc_identity_equal(&node->identity, &rec->target.identity);
   if (rec->result != FC_RESULT_DONE && !onto_ours)
     lost_to_user(r, rec->path, rec->has_target ? &rec->target : NULL, rec->start.pid, rec->index);
-  node = fc_registry_find(r, rec->path, false);
-  if (node) forget_object(r, node);
+  node = fc_registry_find(r, rec->path, true);
+  if (!node) return;
+  forget_object(r, node);
+  node->seen = true;
 }
 
 /* Each takes the other's place with all below it; a name's N1 mark stays with the name. */
@@ -228,6 +235,7 @@ static void exchanged(struct fc_registry *r, const struct fc_replayed *rec) {
   struct fc_node *a = fc_registry_find(r, rec->path, true);
   struct fc_node *b = fc_registry_find(r, rec->path2, true);
   if (!a || !b || is_above(a, b) || is_above(b, a)) return; /* the kernel refuses that; a journal may claim it */
+  a->seen = b->seen = true;
   if (rec->has_info && rec->has_target && fc_identity_equal(&rec->info.identity, &rec->target.identity))
     return; /* two names of one inode: nothing changes */
   const bool both = was_ours(r, a, rec) && fc_ownership_stands(r, b) && rec->has_target &&
@@ -250,13 +258,14 @@ static void used(struct fc_registry *r, const struct fc_replayed *rec) {
   struct fc_node *node = fc_registry_find(r, rec->path, true);
   if (!node) return;
   if (!node->used) node->used_at = rec->index; /* the first time: what moved data since may have moved it here */
-  node->used = true;
+  node->seen = node->used = true;
   if ((rec->start.flags & FC_REC_TRUNCATES) && !was_ours(r, node, rec) &&
       may_hold_data(rec->has_info ? &rec->info : NULL))
     data_moved(r, rec->path, rec->has_info ? &rec->info : NULL, rec->start.pid, rec->index);
 }
 
 static void captured(struct fc_registry *r, const struct fc_replayed *rec) {
+  if (r->live) return; /* a sweep's: only the end of the session looks for what one has left in the quarantine */
   const size_t len = strlen(rec->path);
   struct fc_capture *capture = fc_arena_alloc(&r->arena, sizeof *capture + len + 1);
   if (!capture) {

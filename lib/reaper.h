@@ -1,48 +1,94 @@
 /* reaper: the one place that deletes.
  *
- * Responsible for: emptying a session whose processes are all gone: replay, recovery of an earlier try, decision,
- * capture, verification, deletion, and the end of the session's own file. Must never: delete what the journal does not
- * prove, what another session uses, or anything that it has not verified *after* taking it away from its name.
+ * Responsible for: one session's names, replayed; the decision about each; capture, verification and deletion. It
+ * serves the end of a session (ending.h) and passes over one that lives (sweeper.h). Must never: delete what the
+ * journal does not prove, what another session uses, or anything that it has not verified *after* taking it away from
+ * its name.
  *
- * One file:  statx, identity -> rules -> CAPTURE record -> rename into a private 0700 quarantine on the same file
- * system -> statx, identity -> unlink. What fails the second look is put back (RENAME_NOREPLACE; beside it as
- * NAME.filecleanup-restored.N when the name is taken). Looking only before the unlink lost 1 victim in 58 under attack.
- * A directory is captured when it is empty. It is not captured whole and emptied by its fd: whoever holds an fd or a
- * working directory in it still reaches it, and lost a file to a check-then-unlink there in 4 of 112 meetings.
+ * One file:  statx, identity -> rules -> write lease where others may have it open -> CAPTURE record -> rename into a
+ * private 0700 quarantine on the same file system -> statx, identity; is its directory still beneath the base ->
+ * unlink. What fails the second look is put back (RENAME_NOREPLACE; beside it as NAME.filecleanup-restored.N when the
+ * name is taken). Looking only before the unlink lost 1 victim in 58 under attack. A directory is captured when it is
+ * empty. It is not captured whole and emptied by its fd: whoever holds an fd or a working directory in it still reaches
+ * it, and lost a file to a check-then-unlink there in 4 of 112 meetings.
  *
- * After a crash at any point: what was in the quarantine has a CAPTURE record; the next reaping verifies each slot
- * again, deletes it or puts it back. A slot without a record is given back, never deleted.
+ * In a session that lives the records go on while the reaper works: they are read on before and after each capture,
+ * and a node that is not any more what it was when it was picked is left alone. What has the lease refused has never
+ * moved.
+ *
+ * After a crash at any point: what was in the quarantine has a CAPTURE record; the end of the session verifies each
+ * slot again, deletes it or puts it back. A slot without a record is given back, never deleted.
  */
 #ifndef FC_REAPER_H
 #define FC_REAPER_H
 
+#include "ground.h"
 #include "log.h"
-#include "session.h"
+#include "quarantine.h"
 
 struct fc_reap_result {
   unsigned long long files;    /* deleted names that were not directories */
   unsigned long long dirs;     /* deleted directories */
+  unsigned long long bytes;    /* what the deleted regular files held */
   unsigned long long kept;     /* spared by KEEP, N4 or N6, or on the user's ground */
   unsigned long long replaced; /* another object had the name, or nothing proved its identity */
   unsigned long long restored; /* captured, found to be another object, put back */
   unsigned long long adopted;  /* handed to a live session */
   unsigned long long in_use;   /* left to the next try */
+  unsigned long long unseen;   /* of files and dirs: below directories of ours, made by what no hook saw (recursive) */
   unsigned long long failed;   /* errors other than absence */
 };
 
-enum fc_reap_outcome {
-  FC_REAP_DONE,     /* the session and its file are gone */
-  FC_REAP_CLOSED,   /* the policy, or damage, says to delete nothing: the file stays as CLOSED */
-  FC_REAP_DEFERRED, /* something is left for the next try: budget, use, errors */
-  FC_REAP_WAIT,     /* a process that was seen to exec lives and cannot hold the lock: nothing was touched */
-  FC_REAP_FAILED    /* not possible now (no memory, no base, no permission); nothing was touched */
+struct fc_reaper {
+  const struct fc_session_header *header;
+  int dirfd;   /* the state directory; not owned */
+  int fd;      /* the session file; not owned */
+  int base_fd; /* owned; -1 = not opened */
+  bool live;   /* members live, and go on writing records */
+  bool unseen; /* a process was seen to exec and never to arrive */
+  bool blind;  /* records of a neighbour, or of a living session, could not be read: anything may be in use */
+  bool late;   /* the deadline has passed */
+  bool told;   /* that there are no leases here */
+  int64_t deadline_ns;
+  struct fc_registry registry;
+  struct fc_replay replay;
+  struct fc_journal journal;
+  struct fc_neighbours neighbours;
+  struct fc_ground ground;
+  struct fc_quarantine quarantine;
+  struct fc_log log;
+  struct fc_reap_result *result;
+  char *path;  /* FC_REAPER_PATH_BYTES: of the name in hand */
+  char *path2; /* the same size: of what is compared with it */
+  char *list;  /* FC_LIST_BYTES */
 };
 
-/* Reaps the session whose file is open as fd (O_RDWR) in the state directory dirfd under name, with the exclusive
- * member lock held on fd by the caller. header has been checked by fc_session_open_file or comes from a member.
- * deadline_ns is in CLOCK_BOOTTIME (FC_INFINITY_NS = none). Allocates nothing from the heap, touches no errno. The lock
- * stays held. */
-enum fc_reap_outcome fc_reaper_run(int dirfd, const char *name, int fd, const struct fc_session_header *header,
-                                   int64_t deadline_ns, struct fc_reap_result *result);
+#define FC_REAPER_PATH_BYTES 16384
+
+/* Maps and replays the session whose file is open as fd (O_RDWR) in the state directory dirfd. header has been checked
+ * by fc_session_open_file or comes from a member; both fds and header must outlive the reaper. Not live: the caller
+ * holds the exclusive member lock. deadline_ns is in CLOCK_BOOTTIME (FC_INFINITY_NS = none). Returns 0; -EBADMSG when
+ * the journal is damaged or incomplete, so that it proves nothing; or -errno. Allocates nothing from the heap, touches
+ * no errno; *reaper (zeroed here) is too large for a host's stack. fc_reaper_close in every case. */
+int fc_reaper_open(struct fc_reaper *reaper, int dirfd, int fd, const struct fc_session_header *header, bool live,
+                   int64_t deadline_ns, struct fc_reap_result *result);
+
+/* Opens the base and finds the neighbours. Returns 0; -ENOENT, -ESTALE, -ENOTDIR when the base is gone or is another
+ * directory by now; -EBUSY when neighbours cannot be read or nothing can be proved after a reboot; or -errno. */
+int fc_reaper_open_base(struct fc_reaper *reaper, bool across_boot);
+
+/* The rules that need the disk before anything may be deleted. False: not possible now, delete nothing. */
+bool fc_reaper_ready(struct fc_reaper *reaper);
+
+/* The end: what an earlier try left in the quarantine, then everything that is tracked. */
+void fc_reaper_everything(struct fc_reaper *reaper);
+
+/* Only these, in this order (a directory behind what it holds). */
+void fc_reaper_pick(struct fc_reaper *reaper, struct fc_node *const *nodes, size_t count);
+
+/* Reads on in the journals of the neighbours and, when it lives, of the session. False: blind. */
+bool fc_reaper_look_around(struct fc_reaper *reaper);
+
+void fc_reaper_close(struct fc_reaper *reaper);
 
 #endif

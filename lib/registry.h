@@ -38,6 +38,7 @@ struct fc_node {
   bool reserved; /* N1: the name is the user's until the session ends */
   bool is_dir;
   bool used;       /* opened by this session while it existed (USED) */
+  bool seen;       /* a record has spoken of what stands here */
   uint8_t ground;  /* ground.c's memory of this directory */
   uint8_t subtree; /* and of everything below it, when it is a topmost one */
 };
@@ -85,6 +86,7 @@ struct fc_registry {
   uint32_t leader_pid;
   int32_t leader_status; /* -1 = no record */
   uint32_t records;
+  bool live;   /* the session is: its captures are somebody's present work */
   bool failed; /* no memory */
 };
 

@@ -12,7 +12,7 @@
 
 #include "departure.h"
 #include "orphan.h"
-#include "reaper.h"
+#include "ending.h"
 
 #define UNSEEN_POLL_MS 50 /* while a process lives that cannot hold the lock (exec without any fd to spare) */
 #define UNSEEN_POLL_MAX_MS 800
@@ -126,7 +126,7 @@ static void sleep_and_reap(const struct place *at) {
     struct statx st;
     if (fc_sys_statx(at->fd, "", AT_EMPTY_PATH, STATX_NLINK, &st) < 0 || st.stx_nlink == 0) return; /* somebody has */
     struct fc_reap_result result;
-    if (fc_reaper_run(at->dirfd, at->name, at->fd, &at->header, FC_INFINITY_NS, &result) != FC_REAP_WAIT) return;
+    if (fc_ending_run(at->dirfd, at->name, at->fd, &at->header, FC_INFINITY_NS, &result) != FC_END_WAIT) return;
     (void)fc_sys_lock(at->fd, FC_F_OFD_SETLK, F_UNLCK, FC_BYTE_MEMBERS, NULL);
     (void)poll(NULL, 0, pause_ms);
   }
