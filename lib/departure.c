@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "ending.h"
+#include "sweeper.h"
 
 #define SLICE_MS 20 /* between two looks at whether the one we wait for still lives */
 #define MS 1000000
@@ -32,6 +33,34 @@ static bool wait_for_done(const struct fc_session *s) {
   if (__atomic_load_n(&words->done, __ATOMIC_ACQUIRE) != 0) return true;
   (void)fc_sys_futex(&words->done, FC_FUTEX_WAIT, 0, SLICE_MS);
   return __atomic_load_n(&words->done, __ATOMIC_ACQUIRE) != 0;
+}
+
+bool fc_departure_has_scope(const struct fc_session *s, uint32_t pid) {
+  if (!s->header || !s->lock_page || s->journal_locks) return false;
+  switch (s->header->policy.scope) {
+  case FC_SCOPE_PROCESS:
+    return true;
+  case FC_SCOPE_LEADER:
+    return s->leader_pid == pid;
+  default:
+    return false;
+  }
+}
+
+void fc_departure_scope(const struct fc_session *s, uint32_t pid) {
+  const int64_t deadline = fc_journal_deadline(s->header->policy.exit_budget_ns);
+  char dir[PATH_MAX];
+  if (!fc_session_split(fc_session_path(s), dir, sizeof dir)) return;
+  const int dirfd = fc_sys_openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+  const int fd = dirfd < 0 ? -1 : fc_session_reopen(s);
+  if (fd >= 0) {
+    const struct fc_sweep sweep = {
+        .what = s->header->policy.scope == FC_SCOPE_LEADER ? FC_SWEEP_LEADER : FC_SWEEP_PROCESS, .creator = pid};
+    struct fc_sweep_result result;
+    (void)fc_sweeper_pass(dirfd, fd, s->header, &sweep, NULL, deadline, &result); /* what is left is the end's */
+  }
+  if (fd >= 0) (void)fc_sys_close(fd);
+  if (dirfd >= 0) (void)fc_sys_close(dirfd);
 }
 
 int fc_departure_begin(struct fc_session *s) {

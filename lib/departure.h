@@ -10,6 +10,14 @@
 
 #include "session.h"
 
+/* True when the session's scope gives this process something to remove now, while others of it may live on: what it has
+ * made itself (process), or everything (leader). */
+bool fc_departure_has_scope(const struct fc_session *session, uint32_t pid);
+
+/* Removes it, before the lock is given up; waits for another sweep within the exit budget. What is in use stays until
+ * the end of the session. */
+void fc_departure_scope(const struct fc_session *session, uint32_t pid);
+
 /* The quick half, for every process: gives the lock up and looks whether others live. Returns an fd for
  * fc_departure_finish, or -1 when there is nothing left to do here. Small frame. */
 int fc_departure_begin(struct fc_session *session);

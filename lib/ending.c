@@ -5,7 +5,6 @@
 #include "ownership.h"
 #include "unseen.h"
 
-#define SWEEP_PAUSE_MS 5  /* between two looks at whether a sweep that is under way has ended */
 #define UNSEEN_LISTED 100 /* so many names are logged one by one */
 #define UNSEEN_BUDGET_NS 1000000000
 #define UNSEEN_BUDGET_HOST_NS 100000000
@@ -83,16 +82,6 @@ static enum fc_end_outcome finish(struct fc_reaper *r, const char *name) {
   return FC_END_DONE;
 }
 
-/* A sweep from outside may still be at work on the session that has just died. */
-static bool wait_for_sweep(int fd, int64_t deadline_ns) {
-  while (fc_sys_lock(fd, FC_F_OFD_SETLK, F_WRLCK, FC_BYTE_SWEEPER, NULL) < 0) {
-    if (deadline_ns != FC_INFINITY_NS && fc_journal_now() >= deadline_ns) return false;
-    uint32_t nothing = 0;
-    (void)fc_sys_futex(&nothing, FC_FUTEX_WAIT, 0, SWEEP_PAUSE_MS);
-  }
-  return true;
-}
-
 static enum fc_end_outcome delete_tracked(struct fc_reaper *r, const char *name, unsigned unseen, bool across_boot) {
   const struct fc_session_header *h = r->header;
   const int rc = fc_reaper_open_base(r, across_boot);
@@ -109,6 +98,7 @@ static enum fc_end_outcome delete_tracked(struct fc_reaper *r, const char *name,
   r->unseen = unseen > 0;
   set_state(r, FC_STATE_REAPING);
   if (fc_reaper_ready(r)) {
+    fc_reaper_recover(r);
     fc_reaper_everything(r);
     if (unseen > 0) tell_unseen(r, unseen);
   }
@@ -127,7 +117,7 @@ static enum fc_end_outcome end(struct fc_reaper *r, int opened, const char *name
                  lost ? "incomplete (a record could not be written)" : "damaged");
     return FC_END_CLOSED;
   }
-  if (opened < 0 || !wait_for_sweep(r->fd, r->deadline_ns)) return FC_END_FAILED;
+  if (opened < 0 || !fc_reaper_claim(r->fd, r->deadline_ns)) return FC_END_FAILED;
 
   uint8_t boot_id[16];
   const bool across_boot = fc_session_boot_id(boot_id) && memcmp(boot_id, h->boot_id, sizeof boot_id) != 0;
@@ -156,7 +146,7 @@ enum fc_end_outcome fc_ending_run(int dirfd, const char *name, int fd, const str
     __atomic_store_n(&r->journal.words->done, done, __ATOMIC_RELEASE);
     (void)fc_sys_futex(&r->journal.words->done, FC_FUTEX_WAKE, INT32_MAX, -1);
   }
-  (void)fc_sys_lock(fd, FC_F_OFD_SETLK, F_UNLCK, FC_BYTE_SWEEPER, NULL);
+  fc_reaper_release(fd);
   fc_reaper_close(r);
   fc_arena_free(&self);
   return outcome;

@@ -123,8 +123,9 @@ struct fc_head_words {
   uint32_t lost_creating;    /* creations that could not be recorded (they leak) */
   uint32_t sweeper;          /* a sweeper exists */
   uint32_t owns_base;        /* how many directories, the base first, then its parents, were made for this session */
+  uint32_t wake;             /* futex: something for the sweeper to look at */
   uint32_t unseen_names;     /* the end has counted so many names that no hook saw */
-  uint32_t pad[9];
+  uint32_t pad[8];
   uint32_t next; /* the next free cell */
   uint32_t pad2[15];
 };

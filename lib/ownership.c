@@ -76,6 +76,7 @@ static void track(struct fc_registry *r, const struct fc_replayed *rec, const ch
   node->seen = true;
   node->tracked = !node->reserved;
   node->identity = rec->start.identity;
+  node->born_ns = rec->start.time_ns;
   node->pid = rec->start.pid;
   node->created = node->since = rec->index;
   node->is_dir = (rec->start.flags & FC_REC_DIR) != 0;
@@ -265,7 +266,7 @@ static void used(struct fc_registry *r, const struct fc_replayed *rec) {
 }
 
 static void captured(struct fc_registry *r, const struct fc_replayed *rec) {
-  if (r->live) return; /* a sweep's: only the end of the session looks for what one has left in the quarantine */
+  if (r->no_captures) return;
   const size_t len = strlen(rec->path);
   struct fc_capture *capture = fc_arena_alloc(&r->arena, sizeof *capture + len + 1);
   if (!capture) {

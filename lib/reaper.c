@@ -1,12 +1,15 @@
 #include "reaper.h"
 
 #include <dirent.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "beneath.h"
 #include "lease.h"
 #include "ownership.h"
 #include "unseen.h"
+
+#define CLAIM_PAUSE_MS 5
 
 #define MODE_IS(st, type) (((st)->stx_mode & S_IFMT) == (type))
 
@@ -21,6 +24,7 @@ enum verdict { GONE, SPARED };
 
 static bool out_of_time(struct fc_reaper *r) {
   if (r->blind) return true;
+  if (r->stop && __atomic_load_n(r->stop, __ATOMIC_ACQUIRE)) r->late = true;
   if (!r->late && r->deadline_ns != FC_INFINITY_NS && fc_journal_now() >= r->deadline_ns) r->late = true;
   return r->late;
 }
@@ -262,7 +266,8 @@ static bool find(struct fc_reaper *r, const struct place *place, struct fc_node 
     r->result->replaced++;
     return false;
   }
-  return !is_spared(r, f);
+  if (is_spared(r, f)) return false;
+  return !r->wants || r->wants(r->wants_context, node, &f->st);
 }
 
 static void remove_file(struct fc_reaper *r, const struct place *place, struct fc_node *node) {
@@ -347,8 +352,7 @@ static void empty_place(struct fc_reaper *r, struct place *place) {
   for (struct fc_node *n = place->node->first_child; n && !out_of_time(r); n = n->next) remove_name(r, place, kind, n);
 }
 
-/* What an earlier try left in the quarantine. */
-static void recover(struct fc_reaper *r) {
+void fc_reaper_recover(struct fc_reaper *r) {
   if (fc_quarantine_open(&r->quarantine, false) < 0) return;
   char *buffer = fc_arena_alloc(&r->registry.arena, FC_LIST_BYTES);
   if (!buffer) return;
@@ -367,7 +371,7 @@ static void recover(struct fc_reaper *r) {
     struct fc_node *node = fc_registry_find(&r->registry, capture->path, false);
     struct fc_identity now;
     struct statx st;
-    const bool ours = node && fc_ownership_tracked(&r->registry, node) &&
+    const bool ours = node && !r->live && fc_ownership_tracked(&r->registry, node) &&
                       fc_identity_take(r->quarantine.fd, entry.name, r->header->with_handle != 0, &now, &st) == 0 &&
                       fc_ground_same(&r->ground, &capture->identity, &now) &&
                       fc_ground_same(&r->ground, &node->identity, &now);
@@ -384,7 +388,6 @@ static void recover(struct fc_reaper *r) {
 }
 
 void fc_reaper_everything(struct fc_reaper *r) {
-  recover(r);
   /* Children before parents, so that a directory is looked at when its own names have been dealt with. */
   struct fc_node *const root = &r->registry.root;
   for (struct fc_node *n = fc_registry_postorder(root, NULL); n && !out_of_time(r);
@@ -412,6 +415,25 @@ void fc_reaper_pick(struct fc_reaper *r, struct fc_node *const *nodes, size_t co
   if (place.fd >= 0) (void)fc_sys_close(place.fd);
 }
 
+bool fc_reaper_claim(int fd, int64_t deadline_ns) {
+  while (fc_sys_lock(fd, FC_F_OFD_SETLK, F_WRLCK, FC_BYTE_PASS, NULL) < 0) {
+    if (deadline_ns != FC_INFINITY_NS && fc_journal_now() >= deadline_ns) return false;
+    uint32_t nothing = 0;
+    (void)fc_sys_futex(&nothing, FC_FUTEX_WAIT, 0, CLAIM_PAUSE_MS);
+  }
+  return true;
+}
+
+void fc_reaper_release(int fd) { (void)fc_sys_lock(fd, FC_F_OFD_SETLK, F_UNLCK, FC_BYTE_PASS, NULL); }
+
+/* A sweep that was killed has left something there. */
+static bool has_quarantine(const struct fc_session_header *h) {
+  char path[PATH_MAX + 64];
+  struct statx st;
+  (void)snprintf(path, sizeof path, "%s/" FC_QUARANTINE_PREFIX "%s", h->base, h->id);
+  return fc_sys_statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &st) == 0;
+}
+
 int fc_reaper_open(struct fc_reaper *r, int dirfd, int fd, const struct fc_session_header *h, bool live,
                    int64_t deadline_ns, struct fc_reap_result *result) {
   memset(r, 0, sizeof *r);
@@ -426,7 +448,7 @@ int fc_reaper_open(struct fc_reaper *r, int dirfd, int fd, const struct fc_sessi
   r->deadline_ns = deadline_ns;
   r->registry.leader_pid = h->leader_pid;
   r->registry.leader_status = -1;
-  r->registry.live = live;
+  r->registry.no_captures = live && !has_quarantine(h);
   fc_log_open(&r->log, &h->policy, h->path);
   int rc = fc_session_map(fd, h, h->capacity, &r->journal);
   if (rc < 0) return rc;

@@ -58,12 +58,21 @@ struct fc_reaper {
   struct fc_quarantine quarantine;
   struct fc_log log;
   struct fc_reap_result *result;
-  char *path;  /* FC_REAPER_PATH_BYTES: of the name in hand */
-  char *path2; /* the same size: of what is compared with it */
-  char *list;  /* FC_LIST_BYTES */
+  /* A pass's own last word on what stands at a node, with what it is now; NULL = everything. */
+  bool (*wants)(void *context, const struct fc_node *node, const struct statx *st);
+  void *wants_context;
+  const uint32_t *stop; /* != 0: end behind the object in hand; may be NULL */
+  char *path;           /* FC_REAPER_PATH_BYTES: of the name in hand */
+  char *path2;          /* the same size: of what is compared with it */
+  char *list;           /* FC_LIST_BYTES */
 };
 
 #define FC_REAPER_PATH_BYTES 16384
+
+/* One at a time: a sweep from outside may still be at work when the session dies. Waits for it until deadline_ns; false
+ * when that has passed. Held by the open file fd, by itself not needed for looking. */
+bool fc_reaper_claim(int fd, int64_t deadline_ns);
+void fc_reaper_release(int fd);
 
 /* Maps and replays the session whose file is open as fd (O_RDWR) in the state directory dirfd. header has been checked
  * by fc_session_open_file or comes from a member; both fds and header must outlive the reaper. Not live: the caller
@@ -80,7 +89,11 @@ int fc_reaper_open_base(struct fc_reaper *reaper, bool across_boot);
 /* The rules that need the disk before anything may be deleted. False: not possible now, delete nothing. */
 bool fc_reaper_ready(struct fc_reaper *reaper);
 
-/* The end: what an earlier try left in the quarantine, then everything that is tracked. */
+/* What an earlier try left in the quarantine is verified again. The end deletes what is ours; in a session that lives
+ * everything is given back, to be judged afresh. */
+void fc_reaper_recover(struct fc_reaper *reaper);
+
+/* The end: everything that is tracked. */
 void fc_reaper_everything(struct fc_reaper *reaper);
 
 /* Only these, in this order (a directory behind what it holds). */

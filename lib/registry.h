@@ -28,6 +28,7 @@ struct fc_node {
   char *key; /* parent pointer, then the leaf's bytes */
   UT_hash_handle hh;
   struct fc_identity identity; /* of the tracked object */
+  int64_t born_ns;             /* when that was recorded, CLOCK_BOOTTIME */
   uint32_t pid;                /* who created it */
   uint32_t created;            /* record that created it */
   uint32_t since;              /* record since which it has stood at this place */
@@ -86,8 +87,8 @@ struct fc_registry {
   uint32_t leader_pid;
   int32_t leader_status; /* -1 = no record */
   uint32_t records;
-  bool live;   /* the session is: its captures are somebody's present work */
-  bool failed; /* no memory */
+  bool no_captures; /* CAPTURE records are not to be remembered: nobody looks for them */
+  bool failed;      /* no memory */
 };
 
 /* The node of a tidied relative path; make: with its parents. NULL when absent, or no memory (then failed is set). */

@@ -35,7 +35,12 @@
 #define FC_DONE_REAPED 1u
 #define FC_DONE_DEFERRED 2u /* the rest is left to the guardian, the next start or a sweep */
 
-enum fc_byte { FC_BYTE_MEMBERS = 0, FC_BYTE_GUARDIAN = 1, FC_BYTE_SWEEPER = 2 };
+enum fc_byte {
+  FC_BYTE_MEMBERS = 0,
+  FC_BYTE_GUARDIAN = 1,
+  FC_BYTE_SWEEPER = 2, /* held by whoever sweeps this session from time to time */
+  FC_BYTE_PASS = 3     /* held while somebody removes names of it */
+};
 
 /* The first FC_HEADER_BYTES of the file. Written once before publication, but for `words`. */
 struct fc_session_header {

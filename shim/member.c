@@ -58,6 +58,14 @@ static void finish_all(void *argument) {
     if (fds[i] >= 0) fc_departure_finish(&fc_member.sessions[i], fds[i]);
 }
 
+static bool has_scope(unsigned i) { return fc_departure_has_scope(&fc_member.sessions[i], wiped->pid); }
+
+static void leave_scopes(void *argument) {
+  (void)argument;
+  for (unsigned i = 0; i < fc_member.count; i++)
+    if (has_scope(i)) fc_departure_scope(&fc_member.sessions[i], wiped->pid);
+}
+
 /* Calls function(argument) with the stack pointer at top. _exit may be called in a handler on an 8 KiB alternate stack,
  * where a reaper does not fit. */
 #if defined(__x86_64__)
@@ -102,6 +110,15 @@ static void call_on(void *top, void (*function)(void *), void *argument) {
 }
 #endif
 
+/* On a stack of our own. Without memory for one nothing is done: the end of the session, or the next start, does it. */
+static bool call_on_own_stack(void (*function)(void *), void *argument) {
+  char *stack = fc_sys_mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (fc_sys_is_error(stack)) return false;
+  call_on(stack + STACK_BYTES, function, argument);
+  (void)fc_sys_munmap(stack, STACK_BYTES);
+  return true;
+}
+
 void fc_member_leave(bool ends_now) {
   if (fc_member.count == 0 || !fc_member_owns_memory()) return;
   if (__atomic_exchange_n(&wiped->left, 1, __ATOMIC_ACQ_REL) != 0) return;
@@ -109,22 +126,18 @@ void fc_member_leave(bool ends_now) {
   const uint64_t all = ALL_SIGNALS;
   const bool masked = fc_sys_sigmask(SIG_SETMASK, &all, &before) == 0;
   int fds[FC_NEST_MAX];
+  bool scoped = false;
   bool last = false;
+  for (unsigned i = 0; i < fc_member.count; i++) scoped |= has_scope(i);
+  if (scoped) (void)call_on_own_stack(leave_scopes, NULL);
   for (unsigned i = 0; i < fc_member.count; i++) {
     fds[i] = fc_departure_begin(&fc_member.sessions[i]);
     last |= fds[i] >= 0;
   }
-  if (last) {
-    char *stack = fc_sys_mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (!fc_sys_is_error(stack)) {
-      call_on(stack + STACK_BYTES, finish_all, fds);
-      (void)fc_sys_munmap(stack, STACK_BYTES);
-    } else {
-      /* Without memory for a stack nobody reaps here: the next start does. */
-      for (unsigned i = 0; i < fc_member.count; i++)
-        if (fds[i] >= 0) (void)fc_sys_close(fds[i]);
-    }
+  if (last && !call_on_own_stack(finish_all, fds)) {
+    for (unsigned i = 0; i < fc_member.count; i++)
+      if (fds[i] >= 0) (void)fc_sys_close(fds[i]);
   }
   /* What took long may have let a timer expire: the process is ending, and must end with its own status. */
-  if (masked && !last && !ends_now) (void)fc_sys_sigmask(SIG_SETMASK, &before, NULL);
+  if (masked && !last && !scoped && !ends_now) (void)fc_sys_sigmask(SIG_SETMASK, &before, NULL);
 }

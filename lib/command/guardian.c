@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 
 #include "departure.h"
 #include "orphan.h"
+#include "schedule.h"
 #include "ending.h"
 
 #define UNSEEN_POLL_MS 50 /* while a process lives that cannot hold the lock (exec without any fd to spare) */
@@ -118,11 +120,73 @@ static int open_place(struct place *at, const char *path) {
   return fc_sys_lock(at->fd, FC_F_OFD_SETLK, F_WRLCK, FC_BYTE_GUARDIAN, NULL);
 }
 
-static void sleep_and_reap(const struct place *at) {
+/* ---- while the session lives ---- */
+
+struct sweeping {
+  struct fc_schedule schedule;
+  struct fc_journal journal;
+  pthread_t thread;
+  pthread_t leader_thread;
+  int leader; /* a pidfd, -1 = not asked for */
+  bool runs;
+};
+
+static void *sweep(void *argument) {
+  fc_schedule_run(argument);
+  return NULL;
+}
+
+/* SCOPE=leader: a leader that was killed has not removed anything itself. */
+static void *wait_for_leader(void *argument) {
+  struct sweeping *s = argument;
+  struct pollfd leader = {.fd = s->leader, .events = POLLIN};
+  while (poll(&leader, 1, -1) < 0 && errno == EINTR) continue;
+  __atomic_store_n(&s->schedule.leader_ended, 1, __ATOMIC_RELEASE);
+  fc_schedule_wake(s->schedule.words);
+  return NULL;
+}
+
+/* Without it nothing is swept, which the end makes good. */
+static void start_sweeping(struct sweeping *s, struct place *at) {
+  const struct fc_policy *policy = &at->header.policy;
+  const bool by_leader = policy->scope == FC_SCOPE_LEADER;
+  s->leader = -1;
+  if ((!fc_sweeper_is_wanted(policy) && !by_leader) || !fc_schedule_claim(at->fd)) return;
+  if (fc_session_map(at->fd, &at->header, at->header.capacity, &s->journal) < 0) return;
+  s->schedule = (struct fc_schedule){at->dirfd, at->fd, &at->header, s->journal.words, 0, 0};
+  sigset_t all;
+  sigset_t before;
+  (void)sigfillset(&all);
+  (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+  s->runs = pthread_create(&s->thread, NULL, sweep, &s->schedule) == 0;
+  if (s->runs && by_leader) {
+    s->leader = (int)syscall(SYS_pidfd_open, at->header.leader_pid, 0);
+    if (s->leader >= 0 && pthread_create(&s->leader_thread, NULL, wait_for_leader, s) != 0) {
+      (void)close(s->leader);
+      s->leader = -1;
+    }
+  }
+  (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (s->runs) __atomic_store_n(&s->journal.words->sweeper, 1, __ATOMIC_RELEASE);
+}
+
+/* The leader's thread has ended by itself, or lives on with a leader that is a member no more (it sleeps in poll, and
+ * ends with this process). */
+static void stop_sweeping(struct sweeping *s) {
+  if (!s->runs) return;
+  fc_schedule_stop(&s->schedule);
+  (void)pthread_join(s->thread, NULL);
+  s->runs = false;
+}
+
+/* ---- when it has died ---- */
+
+static void sleep_and_reap(const struct place *at, struct sweeping *sweeping) {
   for (int pause_ms = UNSEEN_POLL_MS;; pause_ms = pause_ms < UNSEEN_POLL_MAX_MS ? pause_ms * 2 : pause_ms) {
     const int rc = fc_sys_lock(at->fd, FC_F_OFD_SETLKW, F_WRLCK, FC_BYTE_MEMBERS, NULL);
     if (rc == -EINTR) continue;
     if (rc < 0) return; /* the next start reaps */
+    stop_sweeping(sweeping);
     struct statx st;
     if (fc_sys_statx(at->fd, "", AT_EMPTY_PATH, STATX_NLINK, &st) < 0 || st.stx_nlink == 0) return; /* somebody has */
     struct fc_reap_result result;
@@ -142,9 +206,11 @@ int fc_guardian_main(int argc, char **argv) {
   if (scan)
     (void)fc_orphan_scan(at.dirfd, at.dir, at.header.id, true, fc_journal_deadline(at.header.policy.exit_budget_ns),
                          NULL, NULL);
+  static struct sweeping sweeping;
+  start_sweeping(&sweeping, &at);
   if (write(READY_FD, "+", 1) != 1) return 1;
   (void)close(READY_FD);
-  sleep_and_reap(&at);
+  sleep_and_reap(&at, &sweeping);
   if (scan) (void)fc_orphan_scan(at.dirfd, at.dir, at.header.id, true, FC_INFINITY_NS, NULL, NULL);
   (void)rmdir(at.dir); /* only when no session of this base is left */
   return 0;

@@ -250,6 +250,7 @@ static int run_and_wait(struct fc_session *session, char **argv) {
                                   .time_ns = fc_journal_now()};
     (void)fc_journal_append(&session->journal, &end); /* lost: it reads as failure, and failure keeps */
   }
+  if (fc_departure_has_scope(session, (uint32_t)getpid())) fc_departure_scope(session, (uint32_t)getpid());
   /* Complete is complete: no budget here. The exclusive lock is free only when nobody of the session lives. */
   fc_session_unlock(session);
   while (__atomic_load_n(&session->journal.words->done, __ATOMIC_ACQUIRE) == 0) {
