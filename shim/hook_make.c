@@ -10,9 +10,14 @@
 
 #include "real.h"
 #include "record.h"
+#include "sweeping.h"
 
+/* mkstemp and its kin are not for signal handlers: what sweeps may be started here. */
 static int fc_made_file(char *name, int fd) {
-  if (fd >= 0 && fc_member.count) fc_record_created(AT_FDCWD, name, fd, false);
+  if (fd >= 0 && fc_member.count) {
+    fc_record_created(AT_FDCWD, name, fd, false);
+    fc_sweeping_certain();
+  }
   return fd;
 }
 

@@ -13,6 +13,7 @@
 
 #include "real.h"
 #include "record.h"
+#include "sweeping.h"
 
 /* Which of libc's functions the host called, so that other preloads see the very same one. */
 enum entry { ENTRY_OPEN, ENTRY_OPEN64, ENTRY_OPENAT, ENTRY_OPENAT64, ENTRY_CREAT, ENTRY_CREAT64 };
@@ -135,6 +136,7 @@ static FILE *fc_fopen(FILE *(*real)(const char *, const char *), const char *pat
   if (file) {
     const int after = errno;
     fc_record_created(AT_FDCWD, path, fileno(file), false);
+    fc_sweeping_certain(); /* no signal handler may call fopen */
     errno = after;
     return file; /* cppcheck-suppress returnDanglingLifetime ; a stream does not keep the mode's address */
   }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "departure.h"
+#include "sweeping.h"
 
 #define STACK_BYTES (64u * 1024u)
 #define PAGE_BYTES 4096u
@@ -125,6 +126,7 @@ void fc_member_leave(bool ends_now) {
   uint64_t before;
   const uint64_t all = ALL_SIGNALS;
   const bool masked = fc_sys_sigmask(SIG_SETMASK, &all, &before) == 0;
+  fc_sweeping_stop();
   int fds[FC_NEST_MAX];
   bool scoped = false;
   bool last = false;

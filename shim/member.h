@@ -27,6 +27,7 @@ extern struct fc_member fc_member;
 struct fc_wiped {
   uint32_t pid;     /* of the process that owns this memory; 0 = not asked yet */
   uint32_t left;    /* it has left its sessions */
+  uint32_t sweeps;  /* bit i: it has started a thread that sweeps session i */
   uint32_t outside; /* bit i: OUTSIDE has been written to session i */
 };
 

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "sweeping.h"
+
 #define KNOWN_HINTS 4096 /* 32 KiB of address space; only the pages that are touched cost anything */
 #define REPORTED_HINTS 512
 
@@ -66,6 +68,9 @@ void fc_record_created_target(struct fc_target *target, int dirfd, const char *p
                                      .path = target->relative[i]};
     if (fc_journal_append(journal, &record) >= 0)
       hint_put(known, KNOWN_HINTS, hash_of((unsigned)i, &target->relative[i]));
+    fc_target_close(target);
+    fc_sweeping_consider((unsigned)i, record.time_ns);
+    return;
   }
   fc_target_close(target);
 }

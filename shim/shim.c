@@ -14,6 +14,7 @@
 #include "message.h"
 #include "orphan.h"
 #include "real.h"
+#include "sweeping.h"
 
 #define TOKEN_BYTES 8192
 #define VARIABLE "FILECLEANUP_SESSION="
@@ -143,6 +144,7 @@ __attribute__((constructor)) static void start(void) {
       else if (config.has_base && !config.disabled && !base_is_joined(config.base))
         lead(&config);
     }
+    fc_sweeping_prepare();
     if (fc_member.count) (void)at_quick_exit(on_quick_exit); /* registered first, so it runs last */
     for (unsigned i = 0; i < fc_member.count; i++) {
       const struct fc_session_header *h = fc_member.sessions[i].header;
