@@ -4,12 +4,15 @@
  * them, it starts a session of its own, of which this process is the leader. It writes to fd 2 only here, one line,
  * when a value or a base is refused; then the shim stays inert: the program runs, and nothing is ever deleted.
  */
+#include <dlfcn.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "config.h"
+#include "guard.h"
 #include "member.h"
 #include "message.h"
 #include "orphan.h"
@@ -94,6 +97,28 @@ static void on_exit_status(int status, void *context) {
 /* Its status is not told to handlers: for keep-on-failure a leader that ends so has failed. */
 static void on_quick_exit(void) { fc_member_leave(true); }
 
+/* FILECLEANUP_GUARDIAN=1: the command stands beside the shim in a build tree, else where both were installed. Without
+ * it the thread and the last process out do the work. */
+static void start_guardian(const struct fc_session *session) {
+  Dl_info self;
+  char path[2 * PATH_MAX];
+  if (!dladdr((const void *)fc_real_bind, &self) || !self.dli_fname) return;
+  const char *slash = strrchr(self.dli_fname, '/');
+  const int len = slash ? (int)(slash - self.dli_fname) : 0;
+  static const char *const places[] = {"filecleanup", FC_COMMAND_RELPATH};
+  int rc = -ENOENT;
+  for (size_t i = 0; rc == -ENOENT && i < sizeof places / sizeof *places; i++) {
+    const int n = snprintf(path, sizeof path, "%.*s/%s", len, self.dli_fname, places[i]);
+    struct statx st;
+    if (n < 0 || (size_t)n >= sizeof path) return;
+    rc = fc_sys_statx(AT_FDCWD, path, 0, STATX_TYPE, &st);
+    if (rc == 0 && (st.stx_mode & S_IFMT) != S_IFREG) rc = -ENOENT;
+  }
+  if (rc == 0) rc = fc_guard_start(session, path, NULL);
+  if (rc == 0) return;
+  say("filecleanup: FILECLEANUP_GUARDIAN: no guardian could be started; what is killed is cleaned up by the next start");
+}
+
 /* This process is a leader: it makes the session, and first removes what orphans of this base left. */
 static void lead(const struct fc_config *config) {
   char message[FC_MESSAGE_MAX];
@@ -116,6 +141,7 @@ static void lead(const struct fc_config *config) {
   (void)fc_orphan_scan(dirfd, dir, session->header->id, config->policy.on_startup != 0,
                        fc_journal_deadline(config->policy.exit_budget_ns), config->session ? NULL : warn, NULL);
   (void)fc_sys_close(dirfd);
+  if (config->policy.guardian && !config->session) start_guardian(session);
 }
 
 static const char *variable(const char *name) {

@@ -3,22 +3,18 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "departure.h"
 #include "orphan.h"
 #include "schedule.h"
 #include "ending.h"
 
 #define UNSEEN_POLL_MS 50 /* while a process lives that cannot hold the lock (exec without any fd to spare) */
 #define UNSEEN_POLL_MAX_MS 800
-#define READY_FD 3
 
 struct place {
   char dir[PATH_MAX];
@@ -44,70 +40,18 @@ static void drop_lock_mappings(void) {
   (void)fclose(maps);
 }
 
-/* In the child: everything but the pipe goes (an open stdout would make $(command) hang), and so do the launcher's
- * memory and environment: its mapping of the lock, and under an outer session the shim's, would keep both sessions
- * alive. The raw system call, since an outer session's exec hook would hand its lock over. */
-static void become_guardian(const struct fc_session *session, int ready, bool silent) {
-  static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE, SIGIO, SIGTSTP, SIGTTIN, SIGTTOU};
-  sigset_t blocked;
-  (void)sigemptyset(&blocked);
-  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) (void)sigaddset(&blocked, numbers[i]);
-  (void)sigprocmask(SIG_SETMASK, &blocked, NULL);
-  (void)setsid();
-  if (chdir("/") != 0) return; /* cannot happen; a guardian that pins a directory of the host would be noticed */
-  char self[PATH_MAX];
-  const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-  if (n <= 0) return;
-  self[n] = '\0';
-  /* dup2 clears close-on-exec, which is wanted for the pipe alone. */
-  const int saved = ready == READY_FD ? dup(ready) : ready;
-  if (dup2(saved, READY_FD) != READY_FD) return;
-  for (int fd = 0; fd < READY_FD; fd++) (void)close(fd);
-  for (int fd = 0; fd < READY_FD; fd++)
-    if (open("/dev/null", O_RDWR) != fd) return;
-  (void)close_range(READY_FD + 1, ~0u, 0);
-  char name[] = FC_GUARDIAN_NAME;
-  char *argv[] = {name, (char *)fc_session_base(session), (char *)fc_session_path(session), NULL};
-  char *envp[] = {NULL};
-  if (!silent) {
-    (void)FC_SYS3(SYS_execve, self, argv, envp);
-    return;
-  }
-  /* An exec would make this an ordinary child of the host again (it resets the exit signal). */
+/* Where an exec would make it an ordinary child of the host again (it resets the exit signal). */
+static void guard_without_exec(char **argv) {
   drop_lock_mappings();
   (void)FC_SYS1(SYS_exit_group, fc_guardian_main(3, argv));
 }
 
-/* A child that wait() and SIGCHLD know nothing of. As PID 1 or child subreaper an orphaned guardian would come back to
- * us as a stranger among the host's children. */
-static pid_t clone_silently(void) { return (pid_t)FC_SYS5(SYS_clone, 0, 0, 0, 0, 0); }
-
 int fc_guardian_start(const struct fc_session *session) {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return -errno;
-  int subreaper = 0;
-  (void)prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0, 0, 0);
-  const bool silent = subreaper || getpid() == 1;
-  const pid_t child = silent ? clone_silently() : fork();
-  if (child == 0) {
-    (void)close(ends[0]);
-    if (silent || fork() == 0) become_guardian(session, ends[1], silent);
-    (void)FC_SYS1(SYS_exit_group, 0);
-  }
-  const int error = child < 0 ? (silent ? -child : errno) : 0;
-  (void)close(ends[1]);
-  if (child > 0 && !silent) {
-    while (waitpid(child, NULL, 0) < 0 && errno == EINTR) continue;
-  }
-  char answer;
-  ssize_t n = -1;
-  if (child > 0) {
-    do n = read(ends[0], &answer, 1);
-    while (n < 0 && errno == EINTR);
-  }
-  (void)close(ends[0]);
-  if (error) return -error;
-  return n == 1 ? 0 : -ECHILD;
+  char self[PATH_MAX];
+  const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+  if (n <= 0) return n < 0 ? -errno : -ENOENT;
+  self[n] = '\0';
+  return fc_guard_start(session, self, guard_without_exec);
 }
 
 /* Opens the session file as any stranger would, and takes the guardian's byte. */
@@ -208,8 +152,8 @@ int fc_guardian_main(int argc, char **argv) {
                          NULL, NULL);
   static struct sweeping sweeping;
   start_sweeping(&sweeping, &at);
-  if (write(READY_FD, "+", 1) != 1) return 1;
-  (void)close(READY_FD);
+  if (write(FC_GUARD_READY_FD, "+", 1) != 1) return 1;
+  (void)close(FC_GUARD_READY_FD);
   sleep_and_reap(&at, &sweeping);
   if (scan) (void)fc_orphan_scan(at.dirfd, at.dir, at.header.id, true, FC_INFINITY_NS, NULL, NULL);
   (void)rmdir(at.dir); /* only when no session of this base is left */

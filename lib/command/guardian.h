@@ -7,10 +7,7 @@
 #ifndef FC_GUARDIAN_H
 #define FC_GUARDIAN_H
 
-#include "session.h"
-
-/* argv[0] of a guardian: `fc-guardian BASE SESSION-FILE`, by which people and ps know it. */
-#define FC_GUARDIAN_NAME "fc-guardian"
+#include "guard.h"
 
 /* Starts the guardian of session and waits until it is ready. Returns 0 or -errno. */
 int fc_guardian_start(const struct fc_session *session);
