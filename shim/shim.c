@@ -6,7 +6,6 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -101,16 +100,17 @@ static void on_quick_exit(void) { fc_member_leave(true); }
  * it the thread and the last process out do the work. */
 static void start_guardian(const struct fc_session *session) {
   Dl_info self;
-  char path[2 * PATH_MAX];
+  static char path[2 * PATH_MAX] FC_PAGE_ALIGNED;
   if (!dladdr((const void *)fc_real_bind, &self) || !self.dli_fname) return;
   const char *slash = strrchr(self.dli_fname, '/');
-  const int len = slash ? (int)(slash - self.dli_fname) : 0;
-  static const char *const places[] = {"filecleanup", FC_COMMAND_RELPATH};
+  const size_t len = slash ? (size_t)(slash - self.dli_fname) + 1 : 0;
+  if (len == 0 || len >= PATH_MAX) return;
+  memcpy(path, self.dli_fname, len);
+  static const char places[][128] = {"filecleanup", FC_COMMAND_RELPATH};
   int rc = -ENOENT;
   for (size_t i = 0; rc == -ENOENT && i < sizeof places / sizeof *places; i++) {
-    const int n = snprintf(path, sizeof path, "%.*s/%s", len, self.dli_fname, places[i]);
     struct statx st;
-    if (n < 0 || (size_t)n >= sizeof path) return;
+    memcpy(path + len, places[i], strlen(places[i]) + 1);
     rc = fc_sys_statx(AT_FDCWD, path, 0, STATX_TYPE, &st);
     if (rc == 0 && (st.stx_mode & S_IFMT) != S_IFREG) rc = -ENOENT;
   }
