@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "ownership.h"
+#include "turn.h"
 #include "unseen.h"
 
 #define UNSEEN_LISTED 100 /* so many names are logged one by one */
@@ -117,7 +118,7 @@ static enum fc_end_outcome end(struct fc_reaper *r, int opened, const char *name
                  lost ? "incomplete (a record could not be written)" : "damaged");
     return FC_END_CLOSED;
   }
-  if (opened < 0 || !fc_reaper_claim(r->fd, r->deadline_ns)) return FC_END_FAILED;
+  if (opened < 0 || !fc_turn_take(r->fd, r->deadline_ns)) return FC_END_FAILED;
 
   uint8_t boot_id[16];
   const bool across_boot = fc_session_boot_id(boot_id) && memcmp(boot_id, h->boot_id, sizeof boot_id) != 0;
@@ -146,7 +147,7 @@ enum fc_end_outcome fc_ending_run(int dirfd, const char *name, int fd, const str
     __atomic_store_n(&r->journal.words->done, done, __ATOMIC_RELEASE);
     (void)fc_sys_futex(&r->journal.words->done, FC_FUTEX_WAKE, INT32_MAX, -1);
   }
-  fc_reaper_release(fd);
+  fc_turn_give(fd);
   fc_reaper_close(r);
   fc_arena_free(&self);
   return outcome;

@@ -7,7 +7,15 @@
 #define MADV_POPULATE_WRITE_ 23
 #define MREMAP_MAYMOVE_ 1
 
+#define LAP_MASK 0xffffu
+
 static const uint32_t window_bytes[FC_WINDOWS] = {1u << 20, 16u << 20, 256u << 20, FC_JOURNAL_BYTES_MAX};
+
+uint64_t fc_journal_at(uint32_t capacity, uint32_t index) {
+  return FC_HEADER_BYTES + (uint64_t)(index & (capacity - 1)) * FC_CELL_BYTES;
+}
+
+uint32_t fc_journal_lap(uint32_t capacity, uint32_t index) { return (index >> __builtin_ctz(capacity)) & LAP_MASK; }
 
 int64_t fc_journal_now(void) {
   struct timespec ts;
@@ -29,6 +37,13 @@ void fc_journal_discard(struct fc_journal *j) {
   for (int i = 0; i < FC_WINDOWS; i++)
     if (j->windows[i]) (void)fc_sys_mmap(j->windows[i], window_len(j, i), PROT_READ | PROT_WRITE, flags, -1, 0);
   (void)fc_sys_mmap(j->first, FC_FIRST_WINDOW_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
+}
+
+void fc_journal_unmap(struct fc_journal *j) {
+  for (int i = 0; i < FC_WINDOWS; i++)
+    if (j->windows[i]) (void)fc_sys_munmap(j->windows[i], window_len(j, i));
+  if (j->first) (void)fc_sys_munmap(j->first, FC_FIRST_WINDOW_BYTES);
+  memset(j, 0, sizeof *j);
 }
 
 static uint64_t mix(uint64_t h, uint64_t word) {
@@ -76,6 +91,21 @@ uint32_t fc_journal_result_word(uint64_t key, uint32_t index, uint32_t result, c
   return (fold(h) << 8) | (result & 0xffu);
 }
 
+uint64_t fc_journal_anchor_check(uint64_t key, const struct fc_anchor *anchor) {
+  const uint64_t h = mix_bytes(key, (const unsigned char *)anchor, offsetof(struct fc_anchor, check));
+  return h ? h : 1;
+}
+
+const struct fc_anchor *fc_journal_anchor(uint64_t key, const struct fc_anchor anchors[FC_ANCHORS]) {
+  const struct fc_anchor *best = NULL;
+  for (unsigned i = 0; i < FC_ANCHORS; i++) {
+    const struct fc_anchor *a = &anchors[i];
+    if (a->generation == 0 || a->check != fc_journal_anchor_check(key, a)) continue;
+    if (!best || a->generation > best->generation) best = a;
+  }
+  return best;
+}
+
 /* The window that holds the cell ending at byte `end` of the file, mapped when it is not yet. mremap with an old size
  * of 0 makes a second mapping of the same pages without an fd, also after chroot and setuid. */
 static char *window_for(struct fc_journal *j, uint64_t end) {
@@ -98,12 +128,14 @@ static char *window_for(struct fc_journal *j, uint64_t end) {
 }
 
 /* Makes sure that a store to [at, at+len) of the window cannot raise SIGBUS: a full disk or a truncated file is an
- * error here. The remembered range is one of several pages, so this is a comparison in nearly every call. */
-static bool claim(struct fc_journal *j, char *window, uint64_t at, size_t len) {
+ * error here. The remembered range is one of several pages, so this is a comparison in nearly every call. Pages are
+ * remembered by lap: those of an earlier lap have been given back meanwhile. */
+static bool claim(struct fc_journal *j, char *window, uint32_t index, uint64_t at, size_t len) {
+  const uint32_t lap_pages = (index & ~(j->capacity - 1)) / (PAGE_BYTES / FC_CELL_BYTES);
   const uint32_t low = (uint32_t)(at / PAGE_BYTES);
   const uint32_t high = (uint32_t)((at + len + PAGE_BYTES - 1) / PAGE_BYTES);
   const uint64_t have = __atomic_load_n(&j->claimed, __ATOMIC_RELAXED);
-  if (low >= (uint32_t)have && high <= (uint32_t)(have >> 32)) return true;
+  if (low + lap_pages >= (uint32_t)have && high + lap_pages <= (uint32_t)(have >> 32)) return true;
   const uint64_t file_bytes = FC_HEADER_BYTES + (uint64_t)j->capacity * FC_CELL_BYTES;
   const uint64_t file_pages = (file_bytes + PAGE_BYTES - 1) / PAGE_BYTES;
   const uint32_t window_pages = window == j->first ? FC_FIRST_WINDOW_BYTES / PAGE_BYTES : (uint32_t)file_pages;
@@ -131,7 +163,7 @@ static bool claim(struct fc_journal *j, char *window, uint64_t at, size_t len) {
     end = high;
   }
   if (rc < 0) return false;
-  __atomic_store_n(&j->claimed, ((uint64_t)end << 32) | low, __ATOMIC_RELAXED);
+  __atomic_store_n(&j->claimed, ((uint64_t)(end + lap_pages) << 32) | (low + lap_pages), __ATOMIC_RELAXED);
   return true;
 }
 
@@ -188,6 +220,56 @@ static void put_name(struct cursor *at, const struct fc_name *name) {
   put(at, name->tail, name->tail_len);
 }
 
+static uint32_t start_word(const struct fc_journal *j, uint32_t index, uint32_t count) {
+  return FC_MARK_START | (count << 8) | (fc_journal_lap(j->capacity, index) << 16);
+}
+
+static void mark_cells(const struct fc_journal *j, char *cells, uint32_t index, uint32_t count) {
+  for (uint32_t i = 1; i < count; i++) {
+    const uint32_t word = FC_MARK_CONT | (i << 8) | (fc_journal_lap(j->capacity, index) << 16);
+    memcpy(cells + i * FC_CELL_BYTES, &word, sizeof word);
+  }
+}
+
+/* Makes start and the cells behind it a record. */
+static void commit(struct fc_journal *j, char *cells, uint32_t index, uint32_t count,
+                   const struct fc_start_cell *start) {
+  memcpy(cells, start, sizeof *start);
+  struct fc_start_cell *const committed = (struct fc_start_cell *)(void *)cells;
+  committed->check = fc_journal_check(j->key, index, cells, count);
+  __atomic_store_n(&committed->word, start_word(j, index, count), __ATOMIC_RELEASE);
+}
+
+/* The cells from index on, mapped and present, or NULL. They do not cross the end of the ring. */
+static char *cells_for(struct fc_journal *j, uint32_t index, uint32_t count) {
+  const uint64_t at = fc_journal_at(j->capacity, index);
+  char *const window = window_for(j, at + (uint64_t)count * FC_CELL_BYTES);
+  return window && claim(j, window, index, at, count * FC_CELL_BYTES) ? window + at : NULL;
+}
+
+/* Fills cells that a record does not fit into. Without it they read as a writer's that was killed. */
+static void pad(struct fc_journal *j, uint32_t index, uint32_t count) {
+  char *const cells = cells_for(j, index, count);
+  if (!cells) return;
+  const struct fc_start_cell start = {.type = FC_REC_PAD};
+  mark_cells(j, cells, index, count);
+  commit(j, cells, index, count, &start);
+}
+
+/* Reserves count cells that stand side by side. */
+static bool reserve(struct fc_journal *j, uint32_t count, uint32_t *index) {
+  for (;;) {
+    const uint32_t used =
+        __atomic_load_n(&j->words->next, __ATOMIC_RELAXED) - __atomic_load_n(&j->words->head, __ATOMIC_RELAXED);
+    if (used + count > j->limit) return false;
+    *index = __atomic_fetch_add(&j->words->next, count, __ATOMIC_RELAXED);
+    const uint32_t left = j->capacity - (*index & (j->capacity - 1));
+    if (count <= left) return true;
+    pad(j, *index, left);
+    pad(j, *index + left, count - left);
+  }
+}
+
 int64_t fc_journal_append(struct fc_journal *j, const struct fc_record *r) {
   const size_t len1 = name_len(&r->path);
   const size_t len2 = name_len(&r->path2);
@@ -195,18 +277,12 @@ int64_t fc_journal_append(struct fc_journal *j, const struct fc_record *r) {
   const unsigned fixed = 1u + ((r->flags & FC_REC_INFO) ? 1u : 0u) + ((r->flags & FC_REC_TARGET) ? 1u : 0u);
   const size_t count = fixed + (len1 + len2 + FC_CELL_PAYLOAD - 1) / FC_CELL_PAYLOAD;
   if (count > FC_RECORD_CELLS_MAX) return lost(j, r);
-  if (__atomic_load_n(&j->words->next, __ATOMIC_RELAXED) > j->capacity) return lost(j, r);
-  const uint32_t index = __atomic_fetch_add(&j->words->next, (uint32_t)count, __ATOMIC_RELAXED);
-  if ((uint64_t)index + count > j->capacity) return lost(j, r);
-  const uint64_t at = FC_HEADER_BYTES + (uint64_t)index * FC_CELL_BYTES;
-  char *const window = window_for(j, at + count * FC_CELL_BYTES);
-  if (!window || !claim(j, window, at, count * FC_CELL_BYTES)) return lost(j, r);
+  uint32_t index;
+  if (!reserve(j, (uint32_t)count, &index)) return lost(j, r);
+  char *const cells = cells_for(j, index, (uint32_t)count);
+  if (!cells) return lost(j, r);
 
-  char *const cells = window + at;
-  for (unsigned i = 1; i < count; i++) {
-    const uint32_t word = FC_MARK_CONT | (i << 8);
-    memcpy(cells + i * FC_CELL_BYTES, &word, sizeof word);
-  }
+  mark_cells(j, cells, index, (uint32_t)count);
   if (r->flags & FC_REC_INFO) memcpy(cells + FC_CELL_BYTES + 8, r->info, sizeof *r->info);
   struct cursor cursor = {cells + fixed * FC_CELL_BYTES, 0};
   put_name(&cursor, &r->path);
@@ -222,19 +298,27 @@ int64_t fc_journal_append(struct fc_journal *j, const struct fc_record *r) {
   start.extra = r->extra;
   start.time_ns = r->time_ns;
   if (r->identity) start.identity = *r->identity;
-  memcpy(cells, &start, sizeof start);
-  struct fc_start_cell *const committed = (struct fc_start_cell *)(void *)cells;
-  committed->check = fc_journal_check(j->key, index, cells, (unsigned)count);
-  __atomic_store_n(&committed->word, FC_MARK_START | ((uint32_t)count << 8), __ATOMIC_RELEASE);
+  commit(j, cells, index, (uint32_t)count, &start);
+  if ((index ^ (index + (uint32_t)count)) & ~(FC_WAKE_CELLS - 1)) fc_journal_wake(j->words);
   return index;
+}
+
+void fc_journal_wake(struct fc_head_words *words) {
+  __atomic_fetch_add(&words->wake, 1, __ATOMIC_ACQ_REL);
+  (void)fc_sys_futex(&words->wake, FC_FUTEX_WAKE, INT32_MAX, -1);
 }
 
 void fc_journal_complete(struct fc_journal *j, int64_t index, enum fc_result result, const struct fc_object *target) {
   if (index < 0) return;
-  const uint64_t at = FC_HEADER_BYTES + (uint64_t)index * FC_CELL_BYTES;
-  char *const window = window_for(j, at + 3 * FC_CELL_BYTES);
+  const uint64_t at = fc_journal_at(j->capacity, (uint32_t)index);
+  const uint64_t end = at + 3 * FC_CELL_BYTES;
+  const uint64_t file_bytes = FC_HEADER_BYTES + (uint64_t)j->capacity * FC_CELL_BYTES;
+  char *const window = window_for(j, end < file_bytes ? end : file_bytes);
   if (!window) return; /* stays pending, which is the safe reading */
   struct fc_start_cell *const start = (struct fc_start_cell *)(void *)(window + at);
+  /* A checkpoint may have passed over a call that took very long: then nothing is said any more. */
+  const uint32_t word = __atomic_load_n(&start->word, __ATOMIC_ACQUIRE);
+  if ((word & ~UINT32_C(0xff00)) != (start_word(j, (uint32_t)index, 0))) return;
   const struct fc_object *checked = NULL;
   if (start->flags & FC_REC_TARGET) {
     struct fc_info_cell *const cell =
@@ -242,6 +326,6 @@ void fc_journal_complete(struct fc_journal *j, int64_t index, enum fc_result res
     if (target) cell->object = *target;
     checked = &cell->object;
   }
-  const uint32_t word = fc_journal_result_word(j->key, (uint32_t)index, (uint32_t)result, checked);
-  __atomic_store_n(&start->result, word, __ATOMIC_RELEASE);
+  const uint32_t told = fc_journal_result_word(j->key, (uint32_t)index, (uint32_t)result, checked);
+  __atomic_store_n(&start->result, told, __ATOMIC_RELEASE);
 }

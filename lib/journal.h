@@ -4,9 +4,11 @@
  * allocate, lock, use stdio, keep an fd, or touch errno: hooks call it in signal handlers, vfork children and processes
  * that are about to die. Reading is in replay.h.
  *
- * Layout. A session file is a header (session.h) of FC_HEADER_BYTES, then cells of 64 bytes. A record is a start cell
- * and the continuation cells behind it. The first word of *every* cell is ours: marker, count or index, lap. Path bytes
- * only ever stand behind that word, so they can never be read as a record.
+ * Layout. A session file is a header (session.h) of FC_HEADER_BYTES, then a ring of `capacity` cells of 64 bytes, a
+ * power of two. Cells are numbered on and on, modulo 2^32; number n stands at n modulo capacity, in lap n / capacity. A
+ * record is a start cell and the continuation cells behind it, never across the end of the ring. The first word of
+ * *every* cell is ours: marker, count or index, lap. Path bytes only ever stand behind that word, so they can never be
+ * read as a record, and what an earlier lap has left is known by its lap.
  *
  *   start cell    word | check | result | pid | type, flags, path_len, path2_len | time_ns | identity
  *   info cell     word | 0 | parent, size, mode, identity of the object that is removed or renamed   (FC_REC_INFO;
@@ -19,8 +21,10 @@
  * hidden. Destructive records are committed *before* the call with result 0 (pending) and completed after it; the
  * completing store carries a check of its own over the result and the target cell. A pending record counts as "removed
  * a user's name" (ownership.h). Creating records are appended *after* the call. So a race ends in a leak at worst.
- * Reader: anything that is neither a valid record nor an untouched or torn cell means damage; a damaged journal proves
- * nothing, and nothing of its session is deleted.
+ * Head: what lies before it has been made superfluous by a checkpoint (checkpoint.h), whose place an anchor in the
+ * header tells; without one the head is cell 0. Hooks use half of the ring from the head on, the other half is for
+ * CAPTURE records and checkpoints. Reader: anything that is neither a valid record nor an untouched or torn cell means
+ * damage; a damaged journal proves nothing, and nothing of its session is deleted.
  */
 #ifndef FC_JOURNAL_H
 #define FC_JOURNAL_H
@@ -34,7 +38,10 @@
 #define FC_CELL_BYTES 64u
 #define FC_CELL_PAYLOAD 56u
 #define FC_HEADER_BYTES 32768u
-#define FC_JOURNAL_BYTES_MAX (1u << 30)
+#define FC_JOURNAL_CELLS_MAX (1u << 24)
+#define FC_JOURNAL_CELLS_MIN (1u << 9)
+#define FC_JOURNAL_BYTES_MAX (FC_HEADER_BYTES + FC_JOURNAL_CELLS_MAX * FC_CELL_BYTES)
+#define FC_WAKE_CELLS (1u << 16) /* a writer that passes a multiple of this wakes the sweeper: 4 MiB */
 #define FC_FIRST_WINDOW_BYTES 65536u
 #define FC_RECORD_CELLS_MAX 255u
 
@@ -57,6 +64,14 @@ enum fc_record_type {
   FC_REC_OUTSIDE,    /* this process removed a name outside the base (N6) */
   FC_REC_CAPTURE,    /* the reaper is about to move path to a quarantine slot */
   FC_REC_ADOPT,      /* the reaper of another session hands path over */
+  FC_REC_PAD,        /* nothing: the rest of a lap that a record did not fit into */
+  FC_REC_CK_BEGIN,   /* a checkpoint: the registry as of its cover (snapshot.h) */
+  FC_REC_CK_NODE,
+  FC_REC_CK_PROCESS,
+  FC_REC_CK_PLACE,
+  FC_REC_CK_INODE,
+  FC_REC_CK_WHOLE,
+  FC_REC_CK_END,
   FC_REC_TYPES
 };
 
@@ -125,11 +140,30 @@ struct fc_head_words {
   uint32_t owns_base;        /* how many directories, the base first, then its parents, were made for this session */
   uint32_t wake;             /* futex: something for the sweeper to look at */
   uint32_t unseen_names;     /* the end has counted so many names that no hook saw */
-  uint32_t pad[8];
+  uint32_t head;             /* the first cell that still counts; for the writers' limit, readers trust the anchors */
+  uint32_t pad[7];
   uint32_t next; /* the next free cell */
   uint32_t pad2[15];
 };
 _Static_assert(sizeof(struct fc_head_words) == 128, "header layout");
+
+/* Where reading begins. Two of them stand behind the words; the valid one with the greater generation counts, and the
+ * other is the next to be written, so that a kill in between leaves the old one in force. */
+struct fc_anchor {
+  uint64_t sequence;   /* of the record at head, counted from the session's first cell */
+  uint32_t generation; /* 0 = none */
+  uint32_t head;
+  uint32_t checkpoint; /* the cell of its CK_BEGIN */
+  uint32_t zero;
+  uint64_t check; /* keyed */
+};
+_Static_assert(sizeof(struct fc_anchor) == 32, "header layout");
+#define FC_ANCHORS 2
+
+uint64_t fc_journal_anchor_check(uint64_t key, const struct fc_anchor *anchor);
+
+/* The anchor in force of the two, or NULL: then the journal begins at cell 0 with sequence 0. */
+const struct fc_anchor *fc_journal_anchor(uint64_t key, const struct fc_anchor anchors[FC_ANCHORS]);
 
 #define FC_WINDOWS 4
 
@@ -138,9 +172,10 @@ struct fc_journal {
   struct fc_head_words *words; /* inside the first window */
   char *first;                 /* the first window; the header begins here */
   char *windows[FC_WINDOWS];   /* larger mappings of the same file, made when needed, never moved or unmapped */
-  uint64_t claimed;            /* pages [low 32 bits, high 32 bits) whose presence this process has made sure of */
+  uint64_t claimed;            /* pages [low 32 bits, high 32 bits), counted on over laps, that are surely present */
   uint64_t key;
-  uint32_t capacity; /* cells */
+  uint32_t capacity; /* cells of the ring */
+  uint32_t limit;    /* so many from the head on may be used by this writer */
   uint32_t with_handle;
 };
 
@@ -164,6 +199,16 @@ int64_t fc_journal_append(struct fc_journal *journal, const struct fc_record *re
 /* Completes the destructive record at index; target (may be NULL) says what stood at a rename's target. */
 void fc_journal_complete(struct fc_journal *journal, int64_t index, enum fc_result result,
                          const struct fc_object *target);
+
+/* Undoes every mapping of a reader or reaper; no thread may be using it. */
+void fc_journal_unmap(struct fc_journal *journal);
+
+/* Something for the sweeper to look at: whoever waits on words->wake is woken. Async-signal-safe. */
+void fc_journal_wake(struct fc_head_words *words);
+
+/* Where cell `index` stands in the file, and the lap that its word tells. */
+uint64_t fc_journal_at(uint32_t capacity, uint32_t index);
+uint32_t fc_journal_lap(uint32_t capacity, uint32_t index);
 
 /* The keyed checks, shared with the reader. cells points to count consecutive cells. */
 uint32_t fc_journal_check(uint64_t key, uint32_t index, const void *cells, unsigned count);

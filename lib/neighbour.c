@@ -5,27 +5,38 @@
 #include "beneath.h"
 #include "ownership.h"
 
+#define READ_TRIES 5
 #define SETTLED_NS 100000000 /* longer than a tick of any kernel's clock */
 
 static bool is_session_name(const char *name) {
   return strncmp(name, FC_SESSION_PREFIX, sizeof FC_SESSION_PREFIX - 1) == 0;
 }
 
+/* From the beginning; again when checkpoints overtake the reading. */
+static bool read_all(struct fc_neighbour *n, struct fc_arena *arena) {
+  int rc = -EAGAIN;
+  for (int tries = 0; rc == -EAGAIN && tries < READ_TRIES; tries++) {
+    fc_registry_free(&n->registry);
+    n->registry.no_captures = true;
+    n->registry.leader_pid = n->header->leader_pid;
+    n->registry.leader_status = -1;
+    rc = fc_replay_begin(&n->replay, arena, n->fd, n->header->key, n->header->capacity, false);
+    if (rc == 0) rc = fc_ownership_replay(&n->registry, &n->replay);
+  }
+  return rc == 0;
+}
+
 static bool open_journal(struct fc_neighbour *n, struct fc_arena *arena) {
-  if (fc_replay_begin(&n->replay, arena, n->fd, n->header->key, n->header->capacity, false) < 0) return false;
-  n->registry.leader_pid = n->header->leader_pid;
-  n->registry.leader_status = -1;
-  /* With the capacity that its own hooks have. */
-  if (fc_session_map(n->fd, n->header, n->header->capacity / 2, &n->journal) < 0) return false;
-  return fc_ownership_replay(&n->registry, &n->replay) == 0;
+  return fc_session_map(n->fd, n->header, &n->journal) == 0 && read_all(n, arena);
 }
 
 /* What it has written since. A record that was not yet committed when we passed it would be missed for ever, so such
  * cells are looked at again; records that are applied twice can only make us more careful with its names. */
-static bool read_on(struct fc_neighbour *n) {
+static bool read_on(struct fc_neighbour *n, struct fc_arena *arena) {
   const uint32_t next = __atomic_load_n(&n->journal.words->next, __ATOMIC_ACQUIRE);
   if (next == n->replay.next && n->replay.open_count == 0) return true;
-  return fc_replay_resume(&n->replay, next) && fc_ownership_replay(&n->registry, &n->replay) == 0;
+  if (fc_replay_resume(&n->replay, next) && fc_ownership_replay(&n->registry, &n->replay) == 0) return true;
+  return read_all(n, arena);
 }
 
 /* Locked by a member, or for a moment by a guardian that waits for one. */
@@ -35,7 +46,7 @@ static bool is_alive(int fd, const struct fc_session_header *header) {
 
 static void let_go(struct fc_neighbour *n) {
   fc_registry_free(&n->registry);
-  if (n->journal.first) (void)fc_sys_munmap(n->journal.first, FC_FIRST_WINDOW_BYTES);
+  fc_journal_unmap(&n->journal);
   (void)fc_sys_close(n->fd);
 }
 
@@ -107,7 +118,7 @@ bool fc_neighbours_refresh(struct fc_neighbours *list, int dirfd, const char *ow
   if (fc_sys_statx(dirfd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &st) < 0) return false;
   const bool same = list->read && st.stx_ctime.tv_sec == list->changed_s && st.stx_ctime.tv_nsec == list->changed_ns;
   for (struct fc_neighbour *n = list->first; n; n = n->next)
-    if (!read_on(n) && fc_session_probe(n->fd, FC_BYTE_MEMBERS) != F_UNLCK) return false;
+    if (!read_on(n, arena) && fc_session_probe(n->fd, FC_BYTE_MEMBERS) != F_UNLCK) return false;
   if (same) return true;
   list->read = is_settled(&st);
   list->changed_s = st.stx_ctime.tv_sec;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "session.h"
+#include "snapshot.h"
 
 bool fc_ownership_tracked(struct fc_registry *r, const struct fc_node *node) {
   if (!node || !node->tracked || node->reserved) return false;
@@ -48,8 +49,8 @@ static void reserve(struct fc_registry *r, const char *path, const struct fc_obj
 
 /* N2. The object at path was the user's and (perhaps) held data that went somewhere else. */
 static void data_moved(struct fc_registry *r, const char *path, const struct fc_object *object, uint32_t pid,
-                       uint32_t index) {
-  const uint32_t now = index + 1; /* what is created from the next record on is judged afresh */
+                       uint64_t index) {
+  const uint64_t now = index + 1; /* what is created from the next record on is judged afresh */
   struct fc_process *process = fc_registry_process(r, pid, true);
   if (process) process->data_moved = now;
   struct fc_node *node = fc_registry_find(r, path, true);
@@ -65,7 +66,7 @@ static bool may_hold_data(const struct fc_object *object) { return !object || !o
 
 /* An untracked object went away from path: both rules. */
 static void lost_to_user(struct fc_registry *r, const char *path, const struct fc_object *object, uint32_t pid,
-                         uint32_t index) {
+                         uint64_t index) {
   if (may_hold_data(object)) data_moved(r, path, object, pid, index);
   reserve(r, path, object);
 }
@@ -78,7 +79,7 @@ static void track(struct fc_registry *r, const struct fc_replayed *rec, const ch
   node->identity = rec->start.identity;
   node->born_ns = rec->start.time_ns;
   node->pid = rec->start.pid;
-  node->created = node->since = rec->index;
+  node->created = node->since = rec->sequence;
   node->is_dir = (rec->start.flags & FC_REC_DIR) != 0;
 }
 
@@ -88,7 +89,7 @@ static void linked(struct fc_registry *r, const struct fc_replayed *rec) {
   const struct fc_inode *nameless = fc_registry_inode(r, &rec->start.identity);
   const bool ours =
       (fc_ownership_stands(r, source) && fc_identity_equal(&source->identity, &rec->start.identity)) || nameless;
-  const uint32_t made = source ? source->created : nameless ? nameless->record : 0;
+  const uint64_t made = source ? source->created : nameless ? nameless->record : 0;
   if (ours && made >= r->data_moved) {
     track(r, rec, rec->path);
     return;
@@ -114,12 +115,15 @@ static void removed(struct fc_registry *r, const struct fc_replayed *rec, bool d
   struct fc_node *node = fc_registry_find(r, rec->path, false);
   if (was_ours(r, node, rec)) {
     /* Pending: it may still be there, and its identity proves it then. */
-    if (rec->result == FC_RESULT_DONE) forget_object(r, node);
+    if (rec->result == FC_RESULT_DONE) {
+      forget_object(r, node);
+      node->seen = false; /* nothing stands there that was ever spoken of */
+    }
     return;
   }
   const struct fc_object *object = rec->has_info ? &rec->info : NULL;
   if (data_is_gone)
-    lost_to_user(r, rec->path, object, rec->start.pid, rec->index);
+    lost_to_user(r, rec->path, object, rec->start.pid, rec->sequence);
   else
     reserve(r, rec->path, object);
   node = fc_registry_find(r, rec->path, false);
@@ -139,7 +143,7 @@ static struct fc_node *parent_of(struct fc_registry *r, const char *path, const 
   return node;
 }
 
-static void move_node(struct fc_registry *r, struct fc_node *node, const char *path, uint32_t index,
+static void move_node(struct fc_registry *r, struct fc_node *node, const char *path, uint64_t index,
                       bool was_ours_before, bool tracked) {
   const char *leaf;
   struct fc_node *parent = parent_of(r, path, &leaf);
@@ -170,7 +174,7 @@ static void renamed(struct fc_registry *r, const struct fc_replayed *rec) {
 
   if (rec->result == FC_RESULT_PENDING) {
     if (!ours) reserve(r, rec->path, source_object);
-    if (!fc_ownership_tracked(r, target)) lost_to_user(r, rec->path2, NULL, pid, rec->index);
+    if (!fc_ownership_tracked(r, target)) lost_to_user(r, rec->path2, NULL, pid, rec->sequence);
     return;
   }
   /* What was made before data of the user's moved may hold it, and would escape N2 at another place. */
@@ -181,13 +185,13 @@ static void renamed(struct fc_registry *r, const struct fc_replayed *rec) {
     const bool target_ours =
         seen && seen->mode && fc_ownership_stands(r, target) && fc_identity_equal(&target->identity, &seen->identity);
     if (!target_ours) {
-      lost_to_user(r, rec->path2, seen, pid, rec->index);
+      lost_to_user(r, rec->path2, seen, pid, rec->sequence);
       stays_ours = false;
     }
   }
   if (!source) source = fc_registry_find(r, rec->path, true);
   if (!source || source == &r->root) return;
-  move_node(r, source, rec->path2, rec->index, ours, stays_ours);
+  move_node(r, source, rec->path2, rec->sequence, ours, stays_ours);
   if (!ours) reserve(r, rec->path, source_object);
 }
 
@@ -200,7 +204,7 @@ static void renamed_in(struct fc_registry *r, const struct fc_replayed *rec) {
   const bool onto_ours =
       was_tracked && rec->has_target && rec->target.mode && fc_identity_equal(&node->identity, &rec->target.identity);
   if (rec->result != FC_RESULT_DONE && !onto_ours)
-    lost_to_user(r, rec->path, rec->has_target ? &rec->target : NULL, rec->start.pid, rec->index);
+    lost_to_user(r, rec->path, rec->has_target ? &rec->target : NULL, rec->start.pid, rec->sequence);
   node = fc_registry_find(r, rec->path, true);
   if (!node) return;
   forget_object(r, node);
@@ -208,7 +212,7 @@ static void renamed_in(struct fc_registry *r, const struct fc_replayed *rec) {
 }
 
 /* Each takes the other's place with all below it; a name's N1 mark stays with the name. */
-static void swap_nodes(struct fc_registry *r, struct fc_node *a, struct fc_node *b, uint32_t index) {
+static void swap_nodes(struct fc_registry *r, struct fc_node *a, struct fc_node *b, uint64_t index) {
   static const char nowhere[] = "/"; /* no leaf is called so */
   struct fc_node *const parent_a = a->parent;
   struct fc_node *const parent_b = b->parent;
@@ -245,7 +249,7 @@ static void exchanged(struct fc_registry *r, const struct fc_replayed *rec) {
   if (rec->result == FC_RESULT_PENDING) {
     if (both) return; /* whichever happened, identity tells */
   } else if (both) {
-    swap_nodes(r, a, b, rec->index);
+    swap_nodes(r, a, b, rec->sequence);
   } else {
     forget_object(r, a);
     forget_object(r, b);
@@ -258,11 +262,11 @@ static void exchanged(struct fc_registry *r, const struct fc_replayed *rec) {
 static void used(struct fc_registry *r, const struct fc_replayed *rec) {
   struct fc_node *node = fc_registry_find(r, rec->path, true);
   if (!node) return;
-  if (!node->used) node->used_at = rec->index; /* the first time: what moved data since may have moved it here */
+  if (!node->used) node->used_at = rec->sequence; /* the first time: what moved data since may have moved it here */
   node->seen = node->used = true;
   if ((rec->start.flags & FC_REC_TRUNCATES) && !was_ours(r, node, rec) &&
       may_hold_data(rec->has_info ? &rec->info : NULL))
-    data_moved(r, rec->path, rec->has_info ? &rec->info : NULL, rec->start.pid, rec->index);
+    data_moved(r, rec->path, rec->has_info ? &rec->info : NULL, rec->start.pid, rec->sequence);
 }
 
 static void captured(struct fc_registry *r, const struct fc_replayed *rec) {
@@ -282,6 +286,10 @@ static void captured(struct fc_registry *r, const struct fc_replayed *rec) {
 
 void fc_ownership_apply(struct fc_registry *r, const struct fc_replayed *rec) {
   r->records++;
+  if (rec->start.type >= FC_REC_CK_BEGIN && rec->start.type <= FC_REC_CK_END) {
+    fc_snapshot_restore(r, rec);
+    return;
+  }
   if (rec->result == FC_RESULT_FAILED && rec->start.type != FC_REC_EXEC) return;
   struct fc_process *process;
   switch ((enum fc_record_type)rec->start.type) {
@@ -305,7 +313,7 @@ void fc_ownership_apply(struct fc_registry *r, const struct fc_replayed *rec) {
     if (process) process->outside = true;
     return;
   case FC_REC_INODE:
-    fc_registry_add_inode(r, &rec->start.identity, rec->index);
+    fc_registry_add_inode(r, &rec->start.identity, rec->sequence);
     return;
   default:
     break;
@@ -350,6 +358,7 @@ int fc_ownership_replay(struct fc_registry *r, struct fc_replay *replay) {
   for (;;) {
     const enum fc_replay_step step = fc_replay_next(replay, &record);
     if (step == FC_REPLAY_DAMAGED) return -EBADMSG;
+    if (step == FC_REPLAY_OVERTAKEN) return -EAGAIN;
     if (step == FC_REPLAY_END) return r->failed ? -ENOMEM : 0;
     fc_ownership_apply(r, &record);
     if (r->failed) return -ENOMEM;
@@ -357,7 +366,7 @@ int fc_ownership_replay(struct fc_registry *r, struct fc_replay *replay) {
 }
 
 unsigned fc_ownership_unseen(struct fc_registry *r, unsigned *alive) {
-  unsigned unseen = 0;
+  unsigned unseen = r->unseen_gone;
   *alive = 0;
   for (struct fc_process *p = r->processes; p; p = p->hh.next) {
     if (!p->exec_open) continue;

@@ -42,7 +42,8 @@ bool fc_ownership_stands(struct fc_registry *registry, const struct fc_node *nod
 bool fc_ownership_holds_in(struct fc_registry *registry, const struct fc_node *node, const struct fc_identity *parent,
                            const char *leaf);
 
-/* Replays the whole journal into an empty registry. Returns 0; -EBADMSG when it is damaged; -ENOMEM; or -errno. */
+/* Replays the whole journal into an empty registry. Returns 0; -EBADMSG when it is damaged; -EAGAIN when
+ * a checkpoint of a living session has overtaken the reader, who begins anew; -ENOMEM; or -errno. */
 int fc_ownership_replay(struct fc_registry *registry, struct fc_replay *replay);
 
 /* How many processes were seen to exec and have not been seen to arrive, and of these how many still live by pid and

@@ -5,11 +5,10 @@
 #include <string.h>
 
 #include "beneath.h"
+#include "checkpoint.h"
 #include "lease.h"
 #include "ownership.h"
 #include "unseen.h"
-
-#define CLAIM_PAUSE_MS 5
 
 #define MODE_IS(st, type) (((st)->stx_mode & S_IFMT) == (type))
 
@@ -76,8 +75,8 @@ struct found {
   struct fc_node *node; /* NULL: seen by no hook */
   struct fc_identity identity;
   struct statx st;
-  uint32_t created; /* the node's, when it was picked */
-  uint32_t since;
+  uint64_t created; /* the node's, when it was picked */
+  uint64_t since;
 };
 
 /* The second look and the deletion, in a directory that nobody else reaches. */
@@ -415,17 +414,6 @@ void fc_reaper_pick(struct fc_reaper *r, struct fc_node *const *nodes, size_t co
   if (place.fd >= 0) (void)fc_sys_close(place.fd);
 }
 
-bool fc_reaper_claim(int fd, int64_t deadline_ns) {
-  while (fc_sys_lock(fd, FC_F_OFD_SETLK, F_WRLCK, FC_BYTE_PASS, NULL) < 0) {
-    if (deadline_ns != FC_INFINITY_NS && fc_journal_now() >= deadline_ns) return false;
-    uint32_t nothing = 0;
-    (void)fc_sys_futex(&nothing, FC_FUTEX_WAIT, 0, CLAIM_PAUSE_MS);
-  }
-  return true;
-}
-
-void fc_reaper_release(int fd) { (void)fc_sys_lock(fd, FC_F_OFD_SETLK, F_UNLCK, FC_BYTE_PASS, NULL); }
-
 /* A sweep that was killed has left something there. */
 static bool has_quarantine(const struct fc_session_header *h) {
   char path[PATH_MAX + 64];
@@ -450,12 +438,13 @@ int fc_reaper_open(struct fc_reaper *r, int dirfd, int fd, const struct fc_sessi
   r->registry.leader_status = -1;
   r->registry.no_captures = live && !has_quarantine(h);
   fc_log_open(&r->log, &h->policy, h->path);
-  int rc = fc_session_map(fd, h, h->capacity, &r->journal);
+  int rc = fc_session_map(fd, h, &r->journal);
   if (rc < 0) return rc;
   r->path = fc_arena_alloc(&r->registry.arena, FC_REAPER_PATH_BYTES);
   r->path2 = fc_arena_alloc(&r->registry.arena, FC_REAPER_PATH_BYTES);
   r->list = fc_arena_alloc(&r->registry.arena, FC_LIST_BYTES);
   if (!r->path || !r->path2 || !r->list) return -ENOMEM;
+  if (!live) fc_checkpoint_finish(fd, h);
   rc = fc_replay_begin(&r->replay, &r->registry.arena, fd, h->key, h->capacity, !live);
   if (rc == 0) rc = fc_ownership_replay(&r->registry, &r->replay);
   if (rc == 0 && __atomic_load_n(&r->journal.words->lost_destructive, __ATOMIC_ACQUIRE)) rc = -EBADMSG;
@@ -485,7 +474,7 @@ void fc_reaper_close(struct fc_reaper *r) {
   fc_quarantine_end(&r->quarantine);
   fc_neighbours_free(&r->neighbours);
   if (r->base_fd >= 0) (void)fc_sys_close(r->base_fd);
-  if (r->journal.first) (void)fc_sys_munmap(r->journal.first, FC_FIRST_WINDOW_BYTES);
+  fc_journal_unmap(&r->journal);
   fc_registry_free(&r->registry);
   memset(r, 0, sizeof *r);
 }

@@ -69,11 +69,6 @@ struct fc_reaper {
 
 #define FC_REAPER_PATH_BYTES 16384
 
-/* One at a time: a sweep from outside may still be at work when the session dies. Waits for it until deadline_ns; false
- * when that has passed. Held by the open file fd, by itself not needed for looking. */
-bool fc_reaper_claim(int fd, int64_t deadline_ns);
-void fc_reaper_release(int fd);
-
 /* Maps and replays the session whose file is open as fd (O_RDWR) in the state directory dirfd. header has been checked
  * by fc_session_open_file or comes from a member; both fds and header must outlive the reaper. Not live: the caller
  * holds the exclusive member lock. deadline_ns is in CLOCK_BOOTTIME (FC_INFINITY_NS = none). Returns 0; -EBADMSG when

@@ -178,7 +178,7 @@ const struct fc_inode *fc_registry_inode(struct fc_registry *r, const struct fc_
   return inode;
 }
 
-void fc_registry_add_inode(struct fc_registry *r, const struct fc_identity *identity, uint32_t record) {
+void fc_registry_add_inode(struct fc_registry *r, const struct fc_identity *identity, uint64_t record) {
   struct fc_registry *fc_uthash_registry = r;
   if (fc_registry_inode(r, identity)) return;
   struct fc_inode *inode = fc_arena_alloc(&r->arena, sizeof *inode);

@@ -30,10 +30,10 @@ struct fc_node {
   struct fc_identity identity; /* of the tracked object */
   int64_t born_ns;             /* when that was recorded, CLOCK_BOOTTIME */
   uint32_t pid;                /* who created it */
-  uint32_t created;            /* record that created it */
-  uint32_t since;              /* record since which it has stood at this place */
-  uint32_t used_at;            /* the record that first told so, when it is used */
-  uint32_t data_moved;         /* N2: last record that moved data out of this directory or one below it */
+  uint64_t created;            /* record that created it: here and below numbers are sequences (replay.h) */
+  uint64_t since;              /* record since which it has stood at this place */
+  uint64_t used_at;            /* the record that first told so, when it is used */
+  uint64_t data_moved;         /* N2: last record that moved data out of this directory or one below it */
   uint16_t leaf_len;
   bool tracked;  /* an object of the session's stands here, by the records */
   bool reserved; /* N1: the name is the user's until the session ends */
@@ -47,24 +47,25 @@ struct fc_node {
 struct fc_process {
   UT_hash_handle hh;
   uint32_t pid;
-  uint32_t data_moved; /* N2: last record in which it moved the user's data */
+  uint64_t data_moved; /* N2: last record in which it moved the user's data */
   bool outside;        /* N6: it removed a name outside the base */
   bool joined;         /* it has been seen to arrive */
   bool exec_open;      /* EXEC without JOIN so far */
+  bool mentioned;      /* snapshot.c's */
   int64_t exec_ns;     /* when the last EXEC was written, CLOCK_BOOTTIME */
 };
 
 /* A directory by inode, with or without a leaf: rules that must hold whatever links a name was reached by. */
 struct fc_place {
   UT_hash_handle hh;
-  uint32_t data_moved; /* leaf empty: as in fc_node */
+  uint64_t data_moved; /* leaf empty: as in fc_node */
   bool reserved;       /* leaf not empty */
   char *key;
 };
 
 struct fc_inode {
   UT_hash_handle hh;
-  uint32_t record;
+  uint64_t record;
   struct fc_identity identity;
 };
 
@@ -83,12 +84,13 @@ struct fc_registry {
   struct fc_place *places;
   struct fc_inode *inodes; /* nameless objects that the session created */
   struct fc_capture *captures;
-  uint32_t data_moved; /* N2: the last record of the whole session that moved data */
+  uint64_t data_moved; /* N2: the last record of the whole session that moved data */
   uint32_t leader_pid;
   int32_t leader_status; /* -1 = no record */
   uint32_t records;
-  bool no_captures; /* CAPTURE records are not to be remembered: nobody looks for them */
-  bool failed;      /* no memory */
+  uint32_t unseen_gone; /* processes that ran without the shim, and that a checkpoint has forgotten */
+  bool no_captures;     /* CAPTURE records are not to be remembered: nobody looks for them */
+  bool failed;          /* no memory */
 };
 
 /* The node of a tidied relative path; make: with its parents. NULL when absent, or no memory (then failed is set). */
@@ -118,7 +120,7 @@ struct fc_place *fc_registry_place(struct fc_registry *registry, uint64_t ino, u
 
 /* The nameless object, when a record told of it. */
 const struct fc_inode *fc_registry_inode(struct fc_registry *registry, const struct fc_identity *identity);
-void fc_registry_add_inode(struct fc_registry *registry, const struct fc_identity *identity, uint32_t record);
+void fc_registry_add_inode(struct fc_registry *registry, const struct fc_identity *identity, uint64_t record);
 
 /* The node after `node` in post-order (children before parents); starts with NULL; NULL at the end (root is last). The
  * current node may be dropped from consideration but must stay linked. */

@@ -5,6 +5,28 @@
 #include "session.h"
 
 #define BUFFER_CELLS 1024u /* more than the longest record */
+#define CELLS_PER_PAGE (4096u / FC_CELL_BYTES)
+
+/* How far b lies behind a. Both are within half of all numbers. */
+static uint32_t distance(uint32_t a, uint32_t b) { return b - a; }
+
+struct head_part {
+  struct fc_head_words words;
+  struct fc_anchor anchors[FC_ANCHORS];
+};
+_Static_assert(offsetof(struct fc_session_header, anchors) ==
+                   offsetof(struct fc_session_header, words) + offsetof(struct head_part, anchors),
+               "header layout");
+
+static int read_head(const struct fc_replay *r, struct head_part *head) {
+  const long n = fc_sys_pread(r->fd, head, sizeof *head, offsetof(struct fc_session_header, words));
+  return n == (long)sizeof *head ? 0 : n < 0 ? (int)n : -EIO;
+}
+
+/* A full ring runs past its end. */
+static uint32_t bounded(const struct fc_replay *r, uint32_t next) {
+  return distance(r->head, next) <= r->capacity ? next : r->head + r->capacity;
+}
 
 int fc_replay_begin(struct fc_replay *r, struct fc_arena *arena, int fd, uint64_t key, uint32_t capacity, bool ended) {
   memset(r, 0, sizeof *r);
@@ -16,27 +38,54 @@ int fc_replay_begin(struct fc_replay *r, struct fc_arena *arena, int fd, uint64_
   r->path = fc_arena_alloc(arena, FC_REPLAY_PATH_MAX);
   r->path2 = fc_arena_alloc(arena, FC_REPLAY_PATH_MAX);
   if (!r->buffer || !r->path || !r->path2) return -ENOMEM;
-  struct fc_head_words words;
-  const long n = fc_sys_pread(fd, &words, sizeof words, offsetof(struct fc_session_header, words));
-  if (n != (long)sizeof words) return n < 0 ? (int)n : -EIO;
-  r->next = words.next < capacity ? words.next : capacity; /* a full journal runs past its end */
+  struct head_part head;
+  const int rc = read_head(r, &head);
+  if (rc < 0) return rc;
+  const struct fc_anchor *anchor = fc_journal_anchor(key, head.anchors);
+  if (anchor) {
+    r->head = anchor->head;
+    r->head_sequence = anchor->sequence;
+    r->checkpoint = anchor->generation;
+  }
+  r->index = anchor ? anchor->checkpoint : 0;
+  r->next = bounded(r, head.words.next);
+  /* A checkpoint that lies elsewhere is none; without it nothing is known. */
+  if (anchor && distance(r->head, r->index) >= distance(r->head, r->next)) return -EBADMSG;
   return 0;
 }
 
+/* Counts on from a newer head, so that numbers stay within half of all numbers. False when it has passed the reader. */
+static bool move_head(struct fc_replay *r) {
+  struct head_part head;
+  if (read_head(r, &head) < 0) return false;
+  const struct fc_anchor *anchor = fc_journal_anchor(r->key, head.anchors);
+  if (!anchor || anchor->head == r->head) return true;
+  const uint32_t moved = distance(r->head, anchor->head);
+  for (unsigned i = 0; i < r->open_count; i++)
+    if (distance(r->head, r->open_cells[i]) < moved) return false;
+  if (distance(r->head, r->index) < moved) return false;
+  r->head_sequence += moved;
+  r->head = anchor->head;
+  return true;
+}
+
 bool fc_replay_resume(struct fc_replay *r, uint32_t next) {
+  if (!move_head(r)) return false;
   uint32_t from = r->index;
   for (unsigned i = 0; i < r->open_count; i++) {
     uint32_t word;
-    const int64_t at = (int64_t)FC_HEADER_BYTES + (int64_t)r->open_cells[i] * FC_CELL_BYTES;
+    const int64_t at = (int64_t)fc_journal_at(r->capacity, r->open_cells[i]);
     if (fc_sys_pread(r->fd, &word, sizeof word, at) != (long)sizeof word) return false;
-    if (word != 0 && r->open_cells[i] < from) from = r->open_cells[i];
+    const bool committed =
+        (word & 0xffu) == FC_MARK_START && word >> 16 == fc_journal_lap(r->capacity, r->open_cells[i]);
+    if (committed && distance(r->head, r->open_cells[i]) < distance(r->head, from)) from = r->open_cells[i];
   }
   unsigned kept = 0; /* what lies behind is met again */
   for (unsigned i = 0; i < r->open_count; i++)
-    if (r->open_cells[i] < from) r->open_cells[kept++] = r->open_cells[i];
+    if (distance(r->head, r->open_cells[i]) < distance(r->head, from)) r->open_cells[kept++] = r->open_cells[i];
   r->open_count = kept;
   r->index = from;
-  r->next = next < r->capacity ? next : r->capacity;
+  r->next = bounded(r, next);
   r->buffer_count = 0; /* what was read may have been written since */
   return !r->lost_track;
 }
@@ -49,20 +98,38 @@ static void remember_open(struct fc_replay *r, uint32_t index) {
     r->lost_track = true;
 }
 
-/* Makes count cells from index on available. Returns them, or NULL when they cannot be read. */
+/* What has just been read of a living session still counts: no checkpoint has passed it, whose room is then reused. */
+static bool is_overtaken(const struct fc_replay *r, uint32_t index) {
+  struct head_part head;
+  if (r->ended) return false;
+  if (read_head(r, &head) < 0) return true;
+  const struct fc_anchor *anchor = fc_journal_anchor(r->key, head.anchors);
+  return anchor && anchor->head != r->head && distance(r->head, index) < distance(r->head, anchor->head);
+}
+
+/* Makes count cells from index on available; they do not cross the end of the ring. Returns them, or NULL when they
+ * cannot be read. */
 static const char *cells_at(struct fc_replay *r, uint32_t index, uint32_t count) {
-  if (index < r->buffer_first || index + count > r->buffer_first + r->buffer_count) {
-    uint32_t want = (index < r->next ? r->next : r->capacity) - index;
-    if (want < count) want = count;
+  if (r->buffer_count == 0 || distance(r->buffer_first, index) + count > r->buffer_count) {
+    const uint32_t ahead = distance(r->head, index) < distance(r->head, r->next) ? distance(index, r->next) : count;
+    const uint32_t left = r->capacity - (index & (r->capacity - 1));
+    uint32_t want = ahead < count ? count : ahead;
+    if (want > left) want = left;
     if (want > BUFFER_CELLS) want = BUFFER_CELLS;
-    const long n = fc_sys_pread(r->fd, r->buffer, (size_t)want * FC_CELL_BYTES,
-                                (int64_t)FC_HEADER_BYTES + (int64_t)index * FC_CELL_BYTES);
+    if (count > want) return NULL;
+    const long n =
+        fc_sys_pread(r->fd, r->buffer, (size_t)want * FC_CELL_BYTES, (int64_t)fc_journal_at(r->capacity, index));
     if (n < 0) return NULL;
     r->buffer_first = index;
     r->buffer_count = (uint32_t)((size_t)n / FC_CELL_BYTES);
     if (count > r->buffer_count) return NULL;
+    if (is_overtaken(r, index)) {
+      r->buffer_count = 0;
+      r->overtaken = true;
+      return NULL;
+    }
   }
-  return r->buffer + (size_t)(index - r->buffer_first) * FC_CELL_BYTES;
+  return r->buffer + (size_t)distance(r->buffer_first, index) * FC_CELL_BYTES;
 }
 
 static uint32_t word_of(const char *cell) {
@@ -72,8 +139,9 @@ static uint32_t word_of(const char *cell) {
 }
 
 /* What a killed writer leaves: a start cell without its word, or a continuation cell that was ready before. */
-static bool is_torn(uint32_t word) {
-  return word == 0 || ((word & 0xffu) == FC_MARK_CONT && (word >> 16) == 0 && (word >> 8 & 0xffu) != 0);
+static bool is_torn(const struct fc_replay *r, uint32_t index, uint32_t word) {
+  return word == 0 || ((word & 0xffu) == FC_MARK_CONT && (word >> 8 & 0xffu) != 0 &&
+                       word >> 16 == fc_journal_lap(r->capacity, index));
 }
 
 /* Copies len bytes of path that start `skip` payload bytes behind the first path cell, and tidies them. */
@@ -99,15 +167,17 @@ static bool takes_object(unsigned type) {
 static bool decode(struct fc_replay *r, const char *cells, unsigned count, struct fc_replayed *out) {
   memset(out, 0, sizeof *out);
   out->index = r->index;
+  out->sequence = r->head_sequence + distance(r->head, r->index);
   memcpy(&out->start, cells, sizeof out->start);
   const struct fc_start_cell *s = &out->start;
-  if ((s->word >> 16) != 0 || s->type == 0 || s->type >= FC_REC_TYPES) return false;
+  const uint32_t lap = fc_journal_lap(r->capacity, r->index);
+  if (s->word >> 16 != lap || s->type == 0 || s->type >= FC_REC_TYPES) return false;
   const unsigned fixed = 1u + ((s->flags & FC_REC_INFO) ? 1u : 0u) + ((s->flags & FC_REC_TARGET) ? 1u : 0u);
   const size_t text = (size_t)s->path_len + s->path2_len;
-  if (fixed + (text + FC_CELL_PAYLOAD - 1) / FC_CELL_PAYLOAD != count) return false;
+  if (fixed + (text + FC_CELL_PAYLOAD - 1) / FC_CELL_PAYLOAD != count && s->type != FC_REC_PAD) return false;
   if (s->path_len >= FC_REPLAY_PATH_MAX || s->path2_len >= FC_REPLAY_PATH_MAX) return false;
   for (unsigned i = 1; i < count; i++)
-    if (word_of(cells + (size_t)i * FC_CELL_BYTES) != (FC_MARK_CONT | (i << 8))) return false;
+    if (word_of(cells + (size_t)i * FC_CELL_BYTES) != (FC_MARK_CONT | (i << 8) | (lap << 16))) return false;
   if (fc_journal_check(r->key, r->index, cells, count) != s->check) return false;
 
   if (s->flags & FC_REC_INFO) {
@@ -147,17 +217,24 @@ static bool decode(struct fc_replay *r, const char *cells, unsigned count, struc
   return true;
 }
 
-/* Behind `next` nothing may have been written: a smaller `next` would hide records, and destructive ones among them. */
+/* Behind `next` there are holes up to the head of the next lap: a smaller `next` would hide records, and destructive
+ * ones among them. What checkpoints have made superfluous has been punched out. */
 static bool rest_is_untouched(struct fc_replay *r) {
-  uint32_t index = r->next;
-  while (index < r->capacity) {
-    const int64_t at = (int64_t)FC_HEADER_BYTES + (int64_t)index * FC_CELL_BYTES;
+  const uint32_t end = (r->head & ~(CELLS_PER_PAGE - 1)) + r->capacity; /* its own page cannot be punched */
+  for (uint32_t index = r->next; index != end;) {
+    const int64_t at = (int64_t)fc_journal_at(r->capacity, index);
+    const uint32_t left = r->capacity - (index & (r->capacity - 1));
+    const uint32_t span = distance(index, end) < left ? distance(index, end) : left;
     const int64_t data = fc_sys_seek_data(r->fd, at);
-    if (data == -ENXIO) return true;
-    if (data < 0) return false;
-    if (data > at) index = (uint32_t)((data - FC_HEADER_BYTES) / FC_CELL_BYTES);
-    uint32_t count = r->capacity - index;
-    if (count > 64) count = 64; /* a page */
+    const uint64_t skip = data == -ENXIO ? span : data > at ? (uint64_t)(data - at) / FC_CELL_BYTES : 0;
+    if (data < 0 && data != -ENXIO) return false;
+    if (skip >= span) {
+      index += span;
+      continue;
+    }
+    index += (uint32_t)skip;
+    uint32_t count = span - (uint32_t)skip;
+    if (count > CELLS_PER_PAGE) count = CELLS_PER_PAGE;
     const char *cells = cells_at(r, index, count);
     if (!cells) return false;
     for (size_t i = 0; i < (size_t)count * FC_CELL_BYTES; i++)
@@ -167,24 +244,50 @@ static bool rest_is_untouched(struct fc_replay *r) {
   return true;
 }
 
-enum fc_replay_step fc_replay_next(struct fc_replay *r, struct fc_replayed *out) {
-  while (r->index < r->next) {
+/* The next record of any kind. */
+static enum fc_replay_step step(struct fc_replay *r, struct fc_replayed *out) {
+  while (r->index != r->next) {
     const char *cell = cells_at(r, r->index, 1);
-    if (!cell) return FC_REPLAY_DAMAGED;
+    if (!cell) return r->overtaken ? FC_REPLAY_OVERTAKEN : FC_REPLAY_DAMAGED;
     const uint32_t word = word_of(cell);
     if ((word & 0xffu) != FC_MARK_START) {
-      if (!is_torn(word)) return FC_REPLAY_DAMAGED;
+      if (!is_torn(r, r->index, word)) return FC_REPLAY_DAMAGED;
       r->torn++;
       if (word == 0) remember_open(r, r->index);
       r->index++;
       continue;
     }
     const unsigned count = word >> 8 & 0xffu;
-    if (count == 0 || r->index + count > r->next) return FC_REPLAY_DAMAGED;
+    if (count == 0 || count > distance(r->index, r->next)) return FC_REPLAY_DAMAGED;
     const char *cells = cells_at(r, r->index, count);
-    if (!cells || !decode(r, cells, count, out)) return FC_REPLAY_DAMAGED;
+    if (!cells) return r->overtaken ? FC_REPLAY_OVERTAKEN : FC_REPLAY_DAMAGED;
+    if (!decode(r, cells, count, out)) return FC_REPLAY_DAMAGED;
     r->index += count;
     return FC_REPLAY_RECORD;
   }
   return !r->ended || rest_is_untouched(r) ? FC_REPLAY_END : FC_REPLAY_DAMAGED;
+}
+
+static bool is_checkpoint(unsigned type) { return type >= FC_REC_CK_BEGIN && type <= FC_REC_CK_END; }
+
+enum fc_replay_step fc_replay_next(struct fc_replay *r, struct fc_replayed *out) {
+  for (;;) {
+    const enum fc_replay_step kind = step(r, out);
+    const unsigned type = out->start.type;
+    if (r->checkpoint == 0) {
+      /* Only what stands beyond the head; checkpoints that came to nothing, or were read first, are passed by. */
+      if (kind == FC_REPLAY_RECORD && (is_checkpoint(type) || type == FC_REC_PAD)) continue;
+      return kind;
+    }
+    /* First the checkpoint's own records, up to its end: without that the anchor would not be there. */
+    if (kind == FC_REPLAY_END) return FC_REPLAY_DAMAGED;
+    if (kind != FC_REPLAY_RECORD) return kind;
+    if (!is_checkpoint(type) || out->start.extra != (uint16_t)r->checkpoint) continue;
+    if (type != FC_REC_CK_END) return kind;
+    r->checkpoint = 0;
+    r->index = r->head;
+    r->open_count = 0;
+    r->lost_track = false;
+    r->torn = 0;
+  }
 }

@@ -19,12 +19,16 @@ struct fc_replay {
   uint32_t capacity;
   uint32_t next;  /* the first cell that was free when the replay began */
   uint32_t index; /* the cell to look at now */
-  char *buffer;   /* cells [buffer_first, buffer_first + buffer_count) */
+  uint32_t head;  /* where the records begin that no checkpoint covers */
+  uint64_t head_sequence;
+  uint32_t checkpoint; /* generation of the one to read first; 0 = none, or read by now */
+  char *buffer;        /* cells [buffer_first, buffer_first + buffer_count) */
   uint32_t buffer_first;
   uint32_t buffer_count;
-  uint32_t torn;       /* cells stepped over */
-  bool ended;          /* nobody writes any more */
-  bool lost_track;     /* more open cells than fit */
+  uint32_t torn;   /* cells stepped over */
+  bool ended;      /* nobody writes any more */
+  bool lost_track; /* more open cells than fit */
+  bool overtaken;
   unsigned open_count; /* cells without a word, whose writers may still be at work (only while not ended) */
   uint32_t open_cells[FC_REPLAY_OPEN_MAX];
   char *path; /* FC_REPLAY_PATH_MAX bytes each */
@@ -33,7 +37,8 @@ struct fc_replay {
 
 /* One record, as the rules want it. Pointers live until the next call. */
 struct fc_replayed {
-  uint32_t index;
+  uint32_t index;    /* its cell */
+  uint64_t sequence; /* of records, in the order in which they were reserved, over all laps */
   struct fc_start_cell start;
   enum fc_result result;
   bool has_info;
@@ -44,10 +49,15 @@ struct fc_replayed {
   const char *path2;
 };
 
-enum fc_replay_step { FC_REPLAY_END = 0, FC_REPLAY_RECORD, FC_REPLAY_DAMAGED };
+enum fc_replay_step {
+  FC_REPLAY_END = 0,
+  FC_REPLAY_RECORD,
+  FC_REPLAY_DAMAGED,
+  FC_REPLAY_OVERTAKEN /* of a living session: a checkpoint has passed the reader, who must begin anew */
+};
 
-/* Starts at the first cell. Buffers come from arena. ended: nobody writes any more, so that whatever stands behind the
- * header's `next` is damage. Returns 0 or -errno. */
+/* Starts with the last checkpoint, whose records are given first, then at the head. Buffers come from arena. ended:
+ * nobody writes any more, so that whatever stands behind the header's `next` is damage. Returns 0 or -errno. */
 int fc_replay_begin(struct fc_replay *replay, struct fc_arena *arena, int fd, uint64_t key, uint32_t capacity,
                     bool ended);
 

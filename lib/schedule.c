@@ -1,18 +1,16 @@
 #include "schedule.h"
 
+#include "checkpoint.h"
+
 #define NS_PER_MS 1000000
+#define RETRY_NS 500000000 /* something was under way that a checkpoint could not pass */
 #define LONGEST_WAIT_MS (60 * 60 * 1000)
 
 bool fc_schedule_claim(int fd) { return fc_sys_lock(fd, FC_F_OFD_SETLK, F_WRLCK, FC_BYTE_SWEEPER, NULL) >= 0; }
 
-void fc_schedule_wake(struct fc_head_words *words) {
-  __atomic_fetch_add(&words->wake, 1, __ATOMIC_ACQ_REL);
-  (void)fc_sys_futex(&words->wake, FC_FUTEX_WAKE, INT32_MAX, -1);
-}
-
 void fc_schedule_stop(struct fc_schedule *s) {
   __atomic_store_n(&s->stop, 1, __ATOMIC_RELEASE);
-  fc_schedule_wake(s->words);
+  fc_journal_wake(s->words);
 }
 
 /* When the pass after one that ended now is due. What is made from now on expires a TTL from now at the earliest. */
@@ -40,13 +38,21 @@ void fc_schedule_run(struct fc_schedule *s) {
   const bool expires = fc_sweeper_is_wanted(p);
   int64_t next = expires ? next_pass(p, fc_journal_now(), fc_journal_now()) : FC_INFINITY_NS;
   bool leader_done = false;
+  struct fc_checkpoint_memory checkpoint = {0};
+  int64_t not_before = 0; /* the next try of a checkpoint */
   for (;;) {
     const uint32_t seen = __atomic_load_n(&s->words->wake, __ATOMIC_ACQUIRE);
     if (__atomic_load_n(&s->stop, __ATOMIC_ACQUIRE)) return;
     const bool leader = !leader_done && __atomic_load_n(&s->leader_ended, __ATOMIC_ACQUIRE) != 0;
     const int64_t now = fc_journal_now();
+    if (fc_checkpoint_is_due(s->words, &checkpoint) && now >= not_before) {
+      const int rc = fc_checkpoint_make(s->fd, s->header, &checkpoint, FC_INFINITY_NS);
+      if (rc == -ESTALE || rc == -EBADMSG) return;
+      if (rc < 0) not_before = fc_journal_now() + RETRY_NS;
+      continue;
+    }
     if (!leader && now < next) {
-      wait_until(s, seen, next);
+      wait_until(s, seen, now < not_before && not_before < next ? not_before : next);
       continue;
     }
     const struct fc_sweep sweep = {.what = leader ? FC_SWEEP_LEADER : FC_SWEEP_EXPIRED};

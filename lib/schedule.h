@@ -15,7 +15,7 @@ struct fc_schedule {
   const struct fc_session_header *header;
   struct fc_head_words *words;
   uint32_t stop;         /* set by fc_schedule_stop */
-  uint32_t leader_ended; /* set by who knows, then fc_schedule_wake */
+  uint32_t leader_ended; /* set by who knows, then fc_journal_wake */
 };
 
 /* Takes the role, which the open file fd holds from then on. False: somebody else has it. */
@@ -26,6 +26,5 @@ void fc_schedule_run(struct fc_schedule *schedule);
 
 /* Async-signal-safe. The object in hand is finished first. */
 void fc_schedule_stop(struct fc_schedule *schedule);
-void fc_schedule_wake(struct fc_head_words *words);
 
 #endif

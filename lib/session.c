@@ -93,7 +93,8 @@ static void adopt_header(struct fc_session *s) {
   const struct fc_session_header *h = s->header;
   s->journal.words = (struct fc_head_words *)&h->words;
   s->journal.key = h->key;
-  s->journal.capacity = h->capacity / 2; /* the other half is for the CAPTURE records of as many names */
+  s->journal.capacity = h->capacity;
+  s->journal.limit = h->capacity / 2;
   s->journal.with_handle = h->with_handle;
   /* Copies, side by side: a file that is truncated under us must not take the names away, and one page holds them all.
    */
@@ -155,7 +156,8 @@ static int fill_header(struct fc_session_header *h, const struct fc_config *conf
   h->version = FC_SESSION_VERSION;
   h->header_bytes = FC_HEADER_BYTES;
   h->cell_bytes = FC_CELL_BYTES;
-  h->capacity = (uint32_t)((bytes - FC_HEADER_BYTES) / FC_CELL_BYTES);
+  h->capacity = FC_JOURNAL_CELLS_MAX;
+  while (FC_HEADER_BYTES + (uint64_t)h->capacity * FC_CELL_BYTES > bytes) h->capacity /= 2;
   h->key = random[0];
   h->uid = fc_sys_geteuid();
   h->leader_pid = (uint32_t)fc_sys_getpid();
@@ -310,13 +312,13 @@ const char *fc_session_split(const char *path, char *dir, size_t size) {
   return slash + 1;
 }
 
-int fc_session_map(int fd, const struct fc_session_header *h, uint32_t capacity, struct fc_journal *journal) {
+int fc_session_map(int fd, const struct fc_session_header *h, struct fc_journal *journal) {
   char *first = fc_sys_mmap(NULL, FC_FIRST_WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (fc_sys_is_error(first)) return (int)(intptr_t)first;
   journal->first = first;
   journal->words = (struct fc_head_words *)(void *)(first + offsetof(struct fc_session_header, words));
   journal->key = h->key;
-  journal->capacity = capacity;
+  journal->capacity = journal->limit = h->capacity;
   return 0;
 }
 
@@ -418,9 +420,10 @@ static bool policy_is_sound(const struct fc_policy *p) {
 static bool header_fits(const struct fc_session_header *h, uint64_t file_ino) {
   return memcmp(h->magic, FC_SESSION_MAGIC, sizeof h->magic) == 0 && h->version == FC_SESSION_VERSION &&
          h->header_bytes == FC_HEADER_BYTES && h->cell_bytes == FC_CELL_BYTES && h->file_ino == file_ino &&
-         h->capacity <= (FC_JOURNAL_BYTES_MAX - FC_HEADER_BYTES) / FC_CELL_BYTES && h->base[0] == '/' &&
-         memchr(h->base, 0, sizeof h->base) && memchr(h->alias, 0, sizeof h->alias) &&
-         memchr(h->path, 0, sizeof h->path) && id_is_sound(h) && policy_is_sound(&h->policy);
+         h->capacity >= FC_JOURNAL_CELLS_MIN && h->capacity <= FC_JOURNAL_CELLS_MAX &&
+         (h->capacity & (h->capacity - 1)) == 0 && h->base[0] == '/' && memchr(h->base, 0, sizeof h->base) &&
+         memchr(h->alias, 0, sizeof h->alias) && memchr(h->path, 0, sizeof h->path) && id_is_sound(h) &&
+         policy_is_sound(&h->policy);
 }
 
 int fc_session_join(struct fc_session *s, const char *token, size_t len, const char *program) {

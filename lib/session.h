@@ -61,10 +61,11 @@ struct fc_session_header {
   uint32_t with_handle;
   uint32_t reserved;
   char id[24];    /* FC_ID_HEX digits, NUL */
-  uint64_t check; /* keyed, over everything but itself and words */
+  uint64_t check; /* keyed, over everything but itself, words and anchors */
   uint8_t pad[96];
   struct fc_head_words words; /* at 256 */
-  uint8_t pad2[4096 - 256 - 128];
+  struct fc_anchor anchors[FC_ANCHORS];
+  uint8_t pad2[4096 - 256 - 128 - FC_ANCHORS * 32];
   char base[PATH_MAX];  /* canonical */
   char alias[PATH_MAX]; /* as the user gave it, absolute; "" when it is the same */
   char path[PATH_MAX];  /* of this file */
@@ -114,9 +115,9 @@ int fc_session_establish(struct fc_session *session, const struct fc_config *con
  * fit. */
 const char *fc_session_split(const char *path, char *dir, size_t size);
 
-/* Maps the journal of the open session file fd for somebody who is no member, with `capacity` cells of it. 0 or -errno.
+/* Maps the journal of the open session file fd for somebody who is no member. 0 or -errno.
  */
-int fc_session_map(int fd, const struct fc_session_header *header, uint32_t capacity, struct fc_journal *journal);
+int fc_session_map(int fd, const struct fc_session_header *header, struct fc_journal *journal);
 
 /* The value for FILECLEANUP_SESSION that lets another process join: id, device and inode of the file, and its path with
  * ':' '%' and ',' escaped. Returns its length, or 0 when it does not fit. */

@@ -4,6 +4,7 @@
 
 #include "beneath.h"
 #include "ownership.h"
+#include "turn.h"
 
 #define NS_PER_S INT64_C(1000000000)
 
@@ -239,12 +240,12 @@ int fc_sweeper_pass(int dirfd, int fd, const struct fc_session_header *h, const 
   struct timespec now = {0, 0};
   (void)clock_gettime(CLOCK_REALTIME, &now);
   s->now_real_ns = (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
-  int rc = fc_reaper_claim(fd, deadline_ns) ? 0 : -EINTR;
+  int rc = fc_turn_take(fd, deadline_ns) ? 0 : -EINTR;
   if (rc == 0) rc = fc_reaper_open(&s->reaper, dirfd, fd, h, true, deadline_ns, &result->reaped);
   if (rc == 0 && __atomic_load_n(&s->reaper.journal.words->state, __ATOMIC_ACQUIRE) != FC_STATE_LIVE) rc = -ESTALE;
   if (rc == 0) rc = sweep(s, stop);
   fc_reaper_close(&s->reaper);
-  fc_reaper_release(fd);
+  fc_turn_give(fd);
   fc_arena_free(&s->arena);
   fc_arena_free(&self);
   return rc;

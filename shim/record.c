@@ -6,6 +6,7 @@
 
 #define KNOWN_HINTS 4096 /* 32 KiB of address space; only the pages that are touched cost anything */
 #define REPORTED_HINTS 512
+#define HURRY_CELLS 1024u /* behind each FC_WAKE_CELLS: one of the records there will be a creation's */
 
 /* Hashes of names that this process created (known) or has reported as used. A hit saves the question for the
  * directory's inode, or a second USED; whose the object is, its identity decides. Copied by fork, which is right. Two
@@ -66,8 +67,10 @@ void fc_record_created_target(struct fc_target *target, int dirfd, const char *p
                                      .time_ns = fc_journal_now(),
                                      .identity = &identity,
                                      .path = target->relative[i]};
-    if (fc_journal_append(journal, &record) >= 0)
-      hint_put(known, KNOWN_HINTS, hash_of((unsigned)i, &target->relative[i]));
+    const int64_t index = fc_journal_append(journal, &record);
+    if (index >= 0) hint_put(known, KNOWN_HINTS, hash_of((unsigned)i, &target->relative[i]));
+    if (index >= 0 && (index & (FC_WAKE_CELLS - 1)) < HURRY_CELLS && index >= FC_WAKE_CELLS)
+      fc_sweeping_hurry((unsigned)i);
     fc_target_close(target);
     fc_sweeping_consider((unsigned)i, record.time_ns);
     return;

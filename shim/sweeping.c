@@ -33,9 +33,11 @@ void fc_sweeping_prepare(void) {
   for (unsigned i = 0; i < fc_member.count; i++) {
     const struct fc_session *s = &fc_member.sessions[i];
     const struct fc_policy *p = &s->header->policy;
-    if (!fc_sweeper_is_wanted(p) || s->journal_locks) continue;
+    if (!p->periodic || s->journal_locks) continue;
     const bool soon = p->ttl_ns <= LATE_NS || p->max_bytes != FC_INFINITY_COUNT || p->max_files != FC_INFINITY_COUNT;
-    sweeps[i].check_ns = soon ? 0 : fc_journal_now() + LATE_NS;
+    /* Without anything to sweep only a long journal asks for one. */
+    const int64_t first = soon ? 0 : fc_journal_now() + LATE_NS;
+    sweeps[i].check_ns = fc_sweeper_is_wanted(p) ? first : INT64_MAX - 1;
   }
 }
 
@@ -153,6 +155,10 @@ void fc_sweeping_consider(unsigned i, int64_t now_ns) {
     sweeps[i].wanted = true;
   else
     start(i);
+}
+
+void fc_sweeping_hurry(unsigned i) {
+  if (sweeps[i].check_ns != INT64_MAX) __atomic_store_n(&sweeps[i].check_ns, 0, __ATOMIC_RELAXED);
 }
 
 void fc_sweeping_certain(void) {

@@ -7,7 +7,8 @@
  *
  * A second thread can be noticed (unshare -U and nsenter -m fail, Python 3.12 warns at fork), so it is started no
  * earlier than it could be of use: with a TTL of up to ten minutes, or a cap, by the first name that is made; else by
- * the first that is made when the process is ten minutes old. A process that makes nothing any more starts none.
+ * the first that is made when the process is ten minutes old, or the journal 4 MiB long. A process that makes nothing
+ * any more starts none.
  */
 #ifndef FC_SWEEPING_H
 #define FC_SWEEPING_H
@@ -21,6 +22,9 @@ void fc_sweeping_prepare(void);
 /* Called when a name of session i has been recorded. now_ns: CLOCK_BOOTTIME. A comparison in nearly every call. May
  * start the thread, unless this may be a signal handler. */
 void fc_sweeping_consider(unsigned i, int64_t now_ns);
+
+/* The journal of session i has become long: the next name that is made finds out whether anybody keeps it short. */
+void fc_sweeping_hurry(unsigned i);
 
 /* Called by entry points that no signal handler may call (fopen, mkstemp ...): starts what `consider` put off. */
 void fc_sweeping_certain(void);

@@ -86,7 +86,7 @@ static void *wait_for_leader(void *argument) {
   struct pollfd leader = {.fd = s->leader, .events = POLLIN};
   while (poll(&leader, 1, -1) < 0 && errno == EINTR) continue;
   __atomic_store_n(&s->schedule.leader_ended, 1, __ATOMIC_RELEASE);
-  fc_schedule_wake(s->schedule.words);
+  fc_journal_wake(s->schedule.words);
   return NULL;
 }
 
@@ -95,8 +95,9 @@ static void start_sweeping(struct sweeping *s, struct place *at) {
   const struct fc_policy *policy = &at->header.policy;
   const bool by_leader = policy->scope == FC_SCOPE_LEADER;
   s->leader = -1;
-  if ((!fc_sweeper_is_wanted(policy) && !by_leader) || !fc_schedule_claim(at->fd)) return;
-  if (fc_session_map(at->fd, &at->header, at->header.capacity, &s->journal) < 0) return;
+  /* Also without anything to sweep: the journal is kept short. */
+  if ((!policy->periodic && !by_leader) || !fc_schedule_claim(at->fd)) return;
+  if (fc_session_map(at->fd, &at->header, &s->journal) < 0) return;
   s->schedule = (struct fc_schedule){at->dirfd, at->fd, &at->header, s->journal.words, 0, 0};
   sigset_t all;
   sigset_t before;

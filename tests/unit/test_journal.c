@@ -213,7 +213,7 @@ Test(journal, bytes_flipped_at_random_delete_nothing_wrong) {
 }
 
 Test(journal, a_full_journal_counts_what_it_loses) {
-  world.session.journal.capacity = 8;
+  world.session.journal.limit = 8;
   for (unsigned i = 0; i < 10; i++) (void)world_create(&world, 1, "f", 10 + i, false);
   cr_expect_eq(world.session.journal.words->lost_creating, 6);
   cr_expect_eq(world.session.journal.words->lost_destructive, 0);

@@ -1,0 +1,228 @@
+#include "snapshot.h"
+
+#include <string.h>
+
+#include "ownership.h"
+#include "session.h"
+
+enum node_bits { TRACKED = 1, RESERVED = 2, DIRECTORY = 4, USED = 8, SEEN = 16 };
+enum process_bits { OUTSIDE = 1, JOINED = 2, EXEC_OPEN = 4 };
+
+/* Each stands in the place of an info cell's object. */
+struct node_state {
+  uint64_t created, since, used_at, data_moved;
+  uint32_t bits;
+  uint32_t zero[5];
+};
+struct process_state {
+  uint64_t data_moved;
+  int64_t exec_ns;
+  uint32_t bits;
+  uint32_t zero[9];
+};
+struct place_state {
+  uint64_t ino, data_moved;
+  uint32_t dev_major, dev_minor, reserved;
+  uint32_t zero[7];
+};
+struct inode_state {
+  uint64_t record;
+  uint32_t zero[12];
+};
+struct whole_state {
+  uint64_t data_moved, root_data_moved;
+  int32_t leader_status;
+  uint32_t unseen_gone;
+  uint32_t zero[8];
+};
+_Static_assert(sizeof(struct node_state) == FC_CELL_PAYLOAD, "cell layout");
+_Static_assert(sizeof(struct process_state) == FC_CELL_PAYLOAD, "cell layout");
+_Static_assert(sizeof(struct place_state) == FC_CELL_PAYLOAD, "cell layout");
+_Static_assert(sizeof(struct inode_state) == FC_CELL_PAYLOAD, "cell layout");
+_Static_assert(sizeof(struct whole_state) == FC_CELL_PAYLOAD, "cell layout");
+
+struct writer {
+  struct fc_registry *registry;
+  struct fc_journal *journal;
+  uint16_t generation;
+};
+
+static int64_t put(const struct writer *w, struct fc_record *record, const void *state) {
+  struct fc_object object;
+  memcpy(&object, state, sizeof object);
+  record->flags = FC_REC_INFO;
+  record->extra = w->generation;
+  record->info = &object;
+  return fc_journal_append(w->journal, record);
+}
+
+static bool matters(struct fc_registry *r, const struct fc_node *n) {
+  return n->reserved || n->used || n->data_moved || n->seen || fc_ownership_tracked(r, n);
+}
+
+uint32_t fc_snapshot_cells(struct fc_registry *r) {
+  uint64_t cells = 16 + 2 * (uint64_t)HASH_COUNT(r->processes) + 2 * FC_SNAPSHOT_INODES;
+  for (struct fc_node *n = fc_registry_postorder(&r->root, NULL); n; n = fc_registry_postorder(&r->root, n)) {
+    if (!matters(r, n)) continue;
+    size_t len = 0;
+    for (const struct fc_node *at = n; at->parent; at = at->parent) len += at->leaf_len + 1u;
+    cells += 3 + len / FC_CELL_PAYLOAD;
+  }
+  for (const struct fc_place *p = r->places; p; p = p->hh.next) cells += 3 + p->hh.keylen / FC_CELL_PAYLOAD;
+  return cells > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)cells;
+}
+
+static bool put_nodes(const struct writer *w, char *path) {
+  struct fc_registry *r = w->registry;
+  for (struct fc_node *n = fc_registry_postorder(&r->root, NULL); n; n = fc_registry_postorder(&r->root, n)) {
+    if (!n->parent || !matters(r, n)) continue;
+    const size_t len = fc_registry_path(n, path, FC_REPLAY_PATH_MAX);
+    if (len == 0) return false;
+    const struct node_state state = {.created = n->created,
+                                     .since = n->since,
+                                     .used_at = n->used_at,
+                                     .data_moved = n->data_moved,
+                                     .bits = (fc_ownership_tracked(r, n) ? TRACKED : 0u) |
+                                             (n->reserved ? RESERVED : 0u) | (n->is_dir ? DIRECTORY : 0u) |
+                                             (n->used ? USED : 0u) | (n->seen ? SEEN : 0u)};
+    struct fc_record record = {.type = FC_REC_CK_NODE,
+                               .pid = n->pid,
+                               .time_ns = n->born_ns,
+                               .identity = &n->identity,
+                               .path = {NULL, 0, path, len}};
+    if (put(w, &record, &state) < 0) return false;
+  }
+  return true;
+}
+
+/* N6 asks for the creator of what is tracked; the other words are about what the process may still do. */
+static bool put_processes(const struct writer *w) {
+  struct fc_registry *r = w->registry;
+  for (struct fc_process *p = r->processes; p; p = p->hh.next) p->mentioned = false;
+  for (struct fc_node *n = fc_registry_postorder(&r->root, NULL); n; n = fc_registry_postorder(&r->root, n)) {
+    struct fc_process *creator = fc_ownership_tracked(r, n) ? fc_registry_process(r, n->pid, false) : NULL;
+    if (creator) creator->mentioned = true;
+  }
+  for (struct fc_process *p = r->processes; p; p = p->hh.next) {
+    if (!p->mentioned && fc_session_start_time(p->pid) < 0) {
+      if (p->exec_open) r->unseen_gone++;
+      continue;
+    }
+    const struct process_state state = {.data_moved = p->data_moved,
+                                        .exec_ns = p->exec_ns,
+                                        .bits = (p->outside ? OUTSIDE : 0u) | (p->joined ? JOINED : 0u) |
+                                                (p->exec_open ? EXEC_OPEN : 0u)};
+    struct fc_record record = {.type = FC_REC_CK_PROCESS, .pid = p->pid};
+    if (put(w, &record, &state) < 0) return false;
+  }
+  return true;
+}
+
+static bool put_places(const struct writer *w) {
+  for (const struct fc_place *p = w->registry->places; p; p = p->hh.next) {
+    struct place_state state = {.data_moved = p->data_moved, .reserved = p->reserved};
+    memcpy(&state.ino, p->key, 8);
+    memcpy(&state.dev_major, p->key + 8, 4);
+    memcpy(&state.dev_minor, p->key + 12, 4);
+    struct fc_record record = {.type = FC_REC_CK_PLACE, .path = {NULL, 0, p->key + 16, p->hh.keylen - 16}};
+    if (put(w, &record, &state) < 0) return false;
+  }
+  return true;
+}
+
+static bool put_inodes(const struct writer *w) {
+  const unsigned count = HASH_COUNT(w->registry->inodes);
+  unsigned i = 0;
+  for (const struct fc_inode *inode = w->registry->inodes; inode; inode = inode->hh.next, i++) {
+    if (count - i > FC_SNAPSHOT_INODES) continue;
+    const struct inode_state state = {.record = inode->record};
+    struct fc_record record = {.type = FC_REC_CK_INODE, .identity = &inode->identity};
+    if (put(w, &record, &state) < 0) return false;
+  }
+  return true;
+}
+
+int fc_snapshot_write(struct fc_registry *r, struct fc_journal *journal, uint32_t generation, char *path,
+                      uint32_t *first) {
+  const struct writer w = {r, journal, (uint16_t)generation};
+  struct fc_record begin = {.type = FC_REC_CK_BEGIN};
+  struct fc_record end = {.type = FC_REC_CK_END};
+  const struct node_state nothing = {0};
+  struct whole_state whole = {.data_moved = r->data_moved, .root_data_moved = r->root.data_moved};
+  const int64_t at = put(&w, &begin, &nothing);
+  if (at < 0 || !put_nodes(&w, path) || !put_processes(&w) || !put_places(&w) || !put_inodes(&w)) return -ENOSPC;
+  whole.leader_status = r->leader_status;
+  whole.unseen_gone = r->unseen_gone;
+  struct fc_record all = {.type = FC_REC_CK_WHOLE};
+  if (put(&w, &all, &whole) < 0 || put(&w, &end, &nothing) < 0) return -ENOSPC;
+  *first = (uint32_t)at;
+  return 0;
+}
+
+static void restore_node(struct fc_registry *r, const struct fc_replayed *rec, const struct node_state *state) {
+  struct fc_node *n = rec->path[0] ? fc_registry_find(r, rec->path, true) : NULL;
+  if (!n) return;
+  n->identity = rec->start.identity;
+  n->born_ns = rec->start.time_ns;
+  n->pid = rec->start.pid;
+  n->created = state->created;
+  n->since = state->since;
+  n->used_at = state->used_at;
+  n->data_moved = state->data_moved;
+  n->tracked = state->bits & TRACKED;
+  n->reserved = state->bits & RESERVED;
+  n->is_dir = state->bits & DIRECTORY;
+  n->used = state->bits & USED;
+  n->seen = state->bits & SEEN;
+}
+
+static void restore_process(struct fc_registry *r, const struct fc_replayed *rec, const struct process_state *state) {
+  struct fc_process *p = fc_registry_process(r, rec->start.pid, true);
+  if (!p) return;
+  p->data_moved = state->data_moved;
+  p->exec_ns = state->exec_ns;
+  p->outside = state->bits & OUTSIDE;
+  p->joined = state->bits & JOINED;
+  p->exec_open = state->bits & EXEC_OPEN;
+}
+
+static void restore_place(struct fc_registry *r, const struct fc_replayed *rec, const struct place_state *state) {
+  struct fc_place *p = fc_registry_place(r, state->ino, state->dev_major, state->dev_minor, rec->path, true);
+  if (!p) return;
+  p->data_moved = state->data_moved;
+  p->reserved = state->reserved;
+}
+
+void fc_snapshot_restore(struct fc_registry *r, const struct fc_replayed *rec) {
+  union {
+    struct node_state node;
+    struct process_state process;
+    struct place_state place;
+    struct inode_state inode;
+    struct whole_state whole;
+  } state;
+  if (!rec->has_info) return;
+  memcpy(&state, &rec->info, sizeof rec->info);
+  switch ((enum fc_record_type)rec->start.type) {
+  case FC_REC_CK_NODE:
+    restore_node(r, rec, &state.node);
+    return;
+  case FC_REC_CK_PROCESS:
+    restore_process(r, rec, &state.process);
+    return;
+  case FC_REC_CK_PLACE:
+    restore_place(r, rec, &state.place);
+    return;
+  case FC_REC_CK_INODE:
+    fc_registry_add_inode(r, &rec->start.identity, state.inode.record);
+    return;
+  case FC_REC_CK_WHOLE:
+    r->data_moved = state.whole.data_moved;
+    r->root.data_moved = state.whole.root_data_moved;
+    r->leader_status = state.whole.leader_status;
+    r->unseen_gone = state.whole.unseen_gone;
+    return;
+  default:
+    return;
+  }
+}
