@@ -47,10 +47,12 @@ Test(python, subprocess_with_every_handling_of_descriptors) {
       "def say(r): print(r.returncode, r.stdout, r.stderr, flush=True)\n"
       "fds = 'cd /proc/self/fd; echo *'\n"
       "r, w = os.pipe(); os.set_inheritable(r, True)\n"
-      "say(s.run(['sh', '-c', f'echo passed >&{w}; echo 1 > one; {fds}'], pass_fds=[w], capture_output=True, text=True))\n"
+      "say(s.run(['sh', '-c', f'echo passed >&{w}; echo 1 > one; {fds}'], pass_fds=[w], capture_output=True, "
+      "text=True))\n"
       "print(os.read(r, 99))\n"
       "say(s.run(f'echo two > two; {fds}; exit 5', shell=True, close_fds=False, stdout=s.PIPE, text=True))\n"
-      "say(s.run(f'echo three > three; {fds}', shell=True, close_fds=True, stdout=s.PIPE, stderr=s.STDOUT, text=True))\n"
+      "say(s.run(f'echo three > three; {fds}', shell=True, close_fds=True, stdout=s.PIPE, stderr=s.STDOUT, "
+      "text=True))\n"
       "os.mkdir('d'); say(s.run(['sh', '-c', 'umask; : > four'], cwd='d', umask=0o77, start_new_session=True))\n"
       "say(s.run(['sh', '-c', ': > six'], preexec_fn=lambda: open('five', 'w').close()))\n"
       "say(s.run(['cat'], input='x' * 200000, stdout=open('seven', 'w'), text=True)); print(os.path.getsize('seven'))\n"
@@ -60,10 +62,12 @@ Test(python, subprocess_with_every_handling_of_descriptors) {
       "except s.TimeoutExpired as e: print(len(e.cmd))\n"
       "try: s.run(['no-such-program'])\n"
       "except OSError as e: print(e)\n"
-      "a = s.Popen(['tee', 'ten'], stdin=s.PIPE, stdout=s.PIPE); b = s.Popen(['wc', '-c'], stdin=a.stdout, stdout=s.PIPE)\n"
+      "a = s.Popen(['tee', 'ten'], stdin=s.PIPE, stdout=s.PIPE); b = s.Popen(['wc', '-c'], stdin=a.stdout, "
+      "stdout=s.PIPE)\n"
       "a.stdout.close(); a.stdin.write(b'y' * 70000); a.stdin.close(); print(b.communicate(), a.wait(), b.wait())\n"
       "say(s.run([sys.executable, '-c', 'import os; open(\"eleven\", \"w\").close(); os.kill(os.getpid(), 9)']))\n"
-      "print(os.system('echo twelve > twelve; exit 7'), os.popen('tee thirteen < twelve').read(), sorted(os.listdir()))\n",
+      "print(os.system('echo twelve > twelve; exit 7'), os.popen('tee thirteen < twelve').read(), "
+      "sorted(os.listdir()))\n",
       "");
 }
 
@@ -94,7 +98,7 @@ Test(python, multiprocessing_by_fork) { leaves_nothing_in_the_end(MULTIPROCESSIN
 Test(python, multiprocessing_by_spawn) { leaves_nothing_in_the_end(MULTIPROCESSING, "spawn"); }
 Test(python, multiprocessing_by_forkserver) { leaves_nothing_in_the_end(MULTIPROCESSING, "forkserver"); }
 
-Test(python, pool_whose_parent_is_killed) {
+Test(python, children_that_outlive_a_killed_parent) {
   fct_need("python3");
   FCT_LEAVES_NOTHING(.killed = true, .lingers = true,
                      .setup = "cat > program.py <<'END'\nimport multiprocessing as m, os, time\n"
@@ -184,21 +188,22 @@ Test(python, asyncio_subprocesses_threads_and_sockets) {
 /* ---- files that Python keeps for others ---- */
 
 Test(python, sqlite_with_its_companions) {
-  leaves_nothing(
-      "import os, sqlite3\n"
-      "for mode in 'delete', 'truncate', 'persist', 'wal':\n"
-      "    c = sqlite3.connect(mode + '.db', isolation_level=None); print(c.execute(f'pragma journal_mode={mode}').fetchall())\n"
-      "    c.execute('pragma cache_size=5'); c.execute('create table t(x, y)'); c.execute('begin')\n"
-      "    c.executemany('insert into t values (?, ?)', [(i, 'a' * 300) for i in range(500)])\n"
-      "    c.execute('commit'); c.execute('create index i on t(y, x)'); print(c.execute('select sum(x) from t').fetchall())\n"
-      "    c.execute('begin'); c.execute('update t set y = y || y'); print(sorted(os.listdir('.')))\n"
-      "    pid = os.fork()\n"
-      "    if not pid: os._exit(0)\n"
-      "    os.wait()\n"
-      "    if mode == 'truncate': c.rollback()\n"
-      "c.execute('vacuum into \"copied.db\"') if not c.in_transaction else print('in a transaction')\n"
-      "os._exit(0)\n",
-      "");
+  leaves_nothing("import os, sqlite3\n"
+                 "for mode in 'delete', 'truncate', 'persist', 'wal':\n"
+                 "    c = sqlite3.connect(mode + '.db', isolation_level=None); "
+                 "print(c.execute(f'pragma journal_mode={mode}').fetchall())\n"
+                 "    c.execute('pragma cache_size=5'); c.execute('create table t(x, y)'); c.execute('begin')\n"
+                 "    c.executemany('insert into t values (?, ?)', [(i, 'a' * 300) for i in range(500)])\n"
+                 "    c.execute('commit'); c.execute('create index i on t(y, x)'); "
+                 "print(c.execute('select sum(x) from t').fetchall())\n"
+                 "    c.execute('begin'); c.execute('update t set y = y || y'); print(sorted(os.listdir('.')))\n"
+                 "    pid = os.fork()\n"
+                 "    if not pid: os._exit(0)\n"
+                 "    os.wait()\n"
+                 "    if mode == 'truncate': c.rollback()\n"
+                 "c.execute('vacuum into \"copied.db\"') if not c.in_transaction else print('in a transaction')\n"
+                 "os._exit(0)\n",
+                 "");
 }
 
 Test(python, archives_and_databases_and_logs) {
@@ -213,7 +218,8 @@ Test(python, archives_and_databases_and_logs) {
       "with zipfile.ZipFile('z.zip', 'a') as z: z.writestr('more', 'x'); z.extractall('unzipped')\n"
       "with tarfile.open('t.tar.gz', 'w:gz') as t: t.add('unzipped')\n"
       "with tarfile.open('t.tar.gz') as t: t.extractall('untarred')\n"
-      "shutil.copytree('unzipped', 'tree'); shutil.make_archive('made', 'zip', 'tree'); shutil.unpack_archive('made.zip', 'u')\n"
+      "shutil.copytree('unzipped', 'tree'); shutil.make_archive('made', 'zip', 'tree'); "
+      "shutil.unpack_archive('made.zip', 'u')\n"
       "shutil.move('tree', 'u/moved'); shutil.copy2('z.zip', 'u'); shutil.rmtree('untarred')\n"
       "for m in gzip, lzma:\n"
       "    with m.open('packed', 'wb') as f: f.write(b'y' * 1000)\n"
@@ -223,7 +229,8 @@ Test(python, archives_and_databases_and_logs) {
       "for i in range(30): log.warning('line %d', i)\n"
       "p = pathlib.Path('path'); p.write_text('1'); p.rename('path2').replace('path3'); p.touch(); p.unlink()\n"
       "p.symlink_to('nowhere'); pathlib.Path('a/b/c').mkdir(parents=True)\n"
-      "with open('mapped', 'w+b') as f: f.truncate(9000); m = mmap.mmap(f.fileno(), 0); m[:2] = b'hi'; m.flush(); m.close()\n"
+      "with open('mapped', 'w+b') as f: f.truncate(9000); m = mmap.mmap(f.fileno(), 0); m[:2] = b'hi'; m.flush(); "
+      "m.close()\n"
       "print(open('mapped', 'rb').read(2), sorted(str(p) for p in pathlib.Path('.').rglob('*')))\n",
       "");
 }
