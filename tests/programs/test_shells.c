@@ -16,7 +16,7 @@ static const char large_here_document[] =
     "cat > large <<END\n$x\n$x\nEND\nwc -c < large\n"
     "wc -c <<END\n$x$x\nEND\n"
     "{ cat > fed; cat fed; } <<END | wc -c\n$x\nEND\n"
-    "mkdir unwritable; chmod a-w unwritable; (cd unwritable; wc -c <<END\n$x$x\nEND\n)\n";
+    "mkdir unwritable; chmod a-w unwritable; (cd unwritable; wc -c <<END\n$x$x\nEND\n)\nchmod u+w unwritable\n";
 
 /* ---- what every POSIX shell does ---- */
 
