@@ -9,21 +9,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "real.h"
-#include "target.h"
+#include "hook.h"
 
-struct handed {
-  int fd[FC_NEST_MAX];
-  int64_t record[FC_NEST_MAX];
-};
-
-static void hand_over(struct handed *handed) {
+void fc_hand_over(struct fc_handed *handed) {
   const uint32_t pid = (uint32_t)fc_sys_getpid(); /* in a vfork child the kernel's answer counts, not our word */
   for (unsigned i = 0; i < fc_member.count; i++)
     handed->fd[i] = fc_session_hand_over(&fc_member.sessions[i], pid, &handed->record[i]);
 }
 
-static int take_back(struct handed *handed, int result) {
+int fc_take_back(struct fc_handed *handed, int result) {
   for (unsigned i = 0; i < fc_member.count; i++)
     fc_session_exec_failed(&fc_member.sessions[i], handed->fd[i], handed->record[i]);
   return result;
@@ -31,9 +25,9 @@ static int take_back(struct handed *handed, int result) {
 
 #define BECOMING(call)                                                                                                 \
   if (fc_member.count == 0) return call;                                                                               \
-  struct handed handed;                                                                                                \
-  hand_over(&handed);                                                                                                  \
-  return take_back(&handed, call)
+  struct fc_handed handed;                                                                                             \
+  fc_hand_over(&handed);                                                                                               \
+  return fc_take_back(&handed, call)
 
 FC_EXPORT int execve(const char *path, char *const argv[], char *const envp[]) {
   BECOMING(FC_REAL(execve)(path, argv, envp));
@@ -82,7 +76,7 @@ FC_EXPORT int fexecve(int fd, char *const argv[], char *const envp[]) { BECOMING
 
 /* The child says so at once: a vfork child of it would otherwise not be told from it. A slot that another thread held
  * at the moment of the fork would never be given back. */
-static pid_t fc_forked(pid_t result) {
+pid_t fc_forked(pid_t result) {
   if (result == 0 && fc_member.count) {
     fc_member_forked();
     fc_target_forked();
@@ -144,15 +138,18 @@ FC_EXPORT int posix_spawnp(pid_t *restrict pid, const char *restrict file, const
   return fc_spawn(FC_REAL(posix_spawnp), pid, file, actions, attributes, argv, envp);
 }
 
-FC_EXPORT void _exit(int status) {
+void fc_ending(int status) {
   fc_member_record_end(status);
   fc_member_leave(true);
+}
+
+FC_EXPORT void _exit(int status) {
+  fc_ending(status);
   FC_REAL(_exit)(status);
   __builtin_unreachable();
 }
 FC_EXPORT void _Exit(int status) {
-  fc_member_record_end(status);
-  fc_member_leave(true);
+  fc_ending(status);
   FC_REAL(_Exit)(status);
   __builtin_unreachable();
 }

@@ -7,6 +7,7 @@
 #ifndef FC_REAL_H
 #define FC_REAL_H
 
+#include <fcntl.h>
 #include <fts.h>
 #include <ftw.h>
 #include <pty.h>
