@@ -293,6 +293,10 @@ void fc_ownership_apply(struct fc_registry *r, const struct fc_replayed *rec) {
   case FC_REC_EXEC:
     process = fc_registry_process(r, rec->start.pid, true);
     if (!process || rec->result == FC_RESULT_FAILED) return;
+    if (rec->start.flags & FC_REC_STARTS) {
+      if (rec->result == FC_RESULT_PENDING) process->starts_ns = rec->start.time_ns;
+      return;
+    }
     if ((rec->start.flags & FC_REC_SPAWNED) && process->joined) return;
     process->exec_open = true;
     process->exec_ns = rec->start.time_ns;
@@ -356,10 +360,19 @@ int fc_ownership_replay(struct fc_registry *r, struct fc_replay *replay) {
   }
 }
 
+/* A process that was killed inside system() may have a child that has left its memory, and with that the lock, and has
+ * not arrived yet: half a millisecond on an idle machine. After this time it has arrived, or never will. */
+#define START_NS INT64_C(1000000000)
+
 unsigned fc_ownership_unseen(struct fc_registry *r, unsigned *alive) {
   unsigned unseen = 0;
   *alive = 0;
+  const int64_t now = fc_journal_now();
   for (struct fc_process *p = r->processes; p; p = p->hh.next) {
+    if (p->starts_ns) {
+      unseen++;
+      if (now < p->starts_ns + START_NS) (*alive)++;
+    }
     if (!p->exec_open) continue;
     unseen++;
     /* With an fd the lock answers as long as the image keeps the fd; sudo and daemons close it. The pid is the same

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <wordexp.h>
 
 #define FC_HOOKS_BOUND_ONLY 1
 #define FC_HOOK(name, returns, arguments, what) extern returns(*real_##name) arguments;
