@@ -32,7 +32,8 @@ enum fc_open_entry {
   FC_OPENAT64,
   FC_CREAT,
   FC_CREAT64,
-  FC_OPEN_RAW /* raw[0] is the host's call, raw[1] the same with O_EXCL */
+  FC_SHM_OPEN, /* raw's first argument is the host's name */
+  FC_OPEN_RAW  /* raw[0] is the host's call, raw[1] the same with O_EXCL */
 };
 int fc_open(enum fc_open_entry entry, const struct fc_raw *raw, int dirfd, const char *path, int flags, mode_t mode);
 

@@ -29,6 +29,8 @@ static int real_entry(enum fc_open_entry entry, const struct fc_raw *raw, int di
     return FC_REAL(creat)(path, mode);
   case FC_CREAT64:
     return FC_REAL(creat64)(path, mode);
+  case FC_SHM_OPEN:
+    return FC_REAL(shm_open)((const char *)raw->argument[0], flags, mode);
   default:
     return (int)fc_raw_call(&raw[(flags & O_EXCL) != 0]); /* with an O_EXCL of the host's own both are the same */
   }

@@ -11,8 +11,10 @@
 #include <fts.h>
 #include <ftw.h>
 #include <pty.h>
+#include <semaphore.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <wordexp.h>

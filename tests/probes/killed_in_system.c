@@ -1,12 +1,15 @@
-/* killed_in_system HOW FILE RESULT MICROSECONDS: makes FILE, starts a shell (system, popen or wordexp) that looks 50 ms
+/* killed_in_system HOW FILE RESULT MICROSECONDS: makes FILE, starts a shell (system, popen, wordexp or
+ * posix_spawn) that looks 50 ms
  * later whether FILE is still there, and appends "kept" or "lost" to RESULT; MICROSECONDS after the call began, a
  * thread kills this process. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <wordexp.h>
@@ -45,6 +48,13 @@ int main(int argc, char **argv) {
     wordexp_t expanded;
     snprintf(words, sizeof words, "$(%s)", command);
     return wordexp(words, &expanded, 0);
+  }
+  if (strcmp(argv[1], "posix_spawn") == 0) {
+    char *const arguments[] = {"sh", "-c", command, NULL};
+    pid_t child;
+    int status = 0;
+    if (posix_spawn(&child, "/bin/sh", NULL, NULL, arguments, environ)) return 93;
+    return waitpid(child, &status, 0) == child ? status : 94;
   }
   return system(command);
 }

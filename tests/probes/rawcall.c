@@ -4,16 +4,19 @@
  * CALL is a name (openat) or a number. An ARGUMENT is =NUMBER (any base), =cwd (AT_FDCWD), @ (what the call before
  * returned), how:FLAGS:MODE:RESOLVE[:SIZE] (a struct open_how), un:PATH (a socket address), argv:WORD (an argument
  * vector of one word), or else a string. A CALL that begins with + is libc's or this program's own: +socket, +write
- * TEXT (to @), +close (@), +handle PATH (@ = a file handle of it), +wait, +fds (how many descriptors are open), +signal
+ * TEXT (to @), +close (@), +handle PATH (@ = a file handle of it), +shm_open NAME FLAGS,
+ * +shm_unlink NAME, +sem_open NAME FLAGS, +sem_unlink NAME, +fds (how many descriptors are open), +signal
  * (what follows runs in a handler), +child (what follows runs in a vfork child). */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -105,12 +108,25 @@ static int count_fds(void) {
   return count - 3; /* "." and "..", and the one that looks */
 }
 
+static void named(char **call, int count) {
+  const char *name = count > 1 ? call[1] : NULL;
+  const int flags = count > 2 ? (int)strtol(call[2] + 1, NULL, 0) : 0;
+  long result = -1;
+  errno = 0;
+  if (strcmp(call[0], "+shm_open") == 0) last = result = shm_open(name, flags, 0600);
+  if (strcmp(call[0], "+shm_unlink") == 0) result = shm_unlink(name);
+  if (strcmp(call[0], "+sem_open") == 0) result = sem_open(name, flags, 0600, 1) == SEM_FAILED ? -1 : 0;
+  if (strcmp(call[0], "+sem_unlink") == 0) result = sem_unlink(name);
+  printf("%s: %ld %s\n", call[0], result, result < 0 ? strerrorname_np(errno) : "");
+  fflush(stdout);
+}
+
 static void own(char **call, int count) {
   if (strcmp(call[0], "+socket") == 0) last = socket(AF_UNIX, SOCK_STREAM, 0);
   if (strcmp(call[0], "+write") == 0 && write((int)last, call[1], strlen(call[1])) < 0) perror("write");
   if (strcmp(call[0], "+close") == 0) close((int)last);
   if (strcmp(call[0], "+fds") == 0) printf("%d descriptors\n", count_fds());
-  if (strcmp(call[0], "+wait") == 0) wait(NULL);
+  if (strncmp(call[0], "+shm_", 5) == 0 || strncmp(call[0], "+sem_", 5) == 0) named(call, count);
   if (strcmp(call[0], "+handle") == 0 && count > 1) {
     int mount;
     handle.handle.handle_bytes = MAX_HANDLE_SZ;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "../harness/harness.h"
 
@@ -253,4 +254,84 @@ Test(syscall, patch_renames_by_number) {
           .script =
               "printf 'a\\nb\\n' > base/f; printf '%s\\n' '--- f' '+++ f' '@@ -1,2 +1,2 @@' ' a' '-b' '+c' | patch -b -d "
               "base f");
+}
+
+Test(syscall, perl_makes_and_removes_names_by_number) {
+  fct_need("perl");
+#ifdef SYS_open
+  FCT_LEAVES_NOTHING(.script = fct_format("exec perl -e '$f = \"base/f\"; $d = \"base/d\"; syscall(%d, $f, 0644); "
+                                          "syscall(%d, $d, 0755); print -e $f, -d $d, qq(\\n)'",
+                                          SYS_creat, SYS_mkdir));
+  FCT_USER_DATA_WHOLE(.setup = "echo old > base/f",
+                      .script = fct_format("perl -e '$f = \"base/f\"; syscall(%d, $f); open F, \">\", $f; print F 1'",
+                                           SYS_unlink));
+#endif
+}
+
+/* ---- shells that libc starts ---- */
+
+/* The shell is killed at no time: what its parent made for it has to be there. Its arrival takes half a millisecond, in
+ * which nobody holds the session's lock. */
+static void killed_in(const char *how) {
+  struct fct_world *world = fct_world_new();
+  for (int i = 0; i < 60; i++) {
+    const char *needed = fct_format("%s/needed-%d", world->base, i);
+    FCT_EXECUTE(world, .mode = FCT_RUN,
+                .argv = FCT_LIST(FC_BUILD_DIR "/probes/killed_in_system", how, needed, fct_path(world, "result"),
+                                 fct_format("%d", 200 + i * 24)));
+    cr_expect(fct_wait_gone(world, fct_format("base/needed-%d", i)), "%s: killed after %d us: never cleaned up", how,
+              200 + i * 24);
+  }
+  const char *result = fct_read(world, "result");
+  cr_assert(result && strstr(result, "kept"), "%s: no shell lived to tell", how);
+  cr_expect(!strstr(result, "lost"), "%s: a file was taken from under the shell:\n%s", how, result);
+}
+
+Test(syscall, a_parent_that_is_killed_in_system_takes_nothing_from_its_shell) { killed_in("system"); }
+Test(syscall, a_parent_that_is_killed_in_wordexp_takes_nothing_from_its_shell) { killed_in("wordexp"); }
+Test(syscall, a_parent_that_is_killed_in_posix_spawn_takes_nothing_from_its_shell) { killed_in("posix_spawn"); }
+
+/* ---- shared memory and semaphores by name ---- */
+
+/* They stand directly in /dev/shm, which other programs of this machine use: names of our own, looked at one by one. */
+static bool there(const char *name) { return access(fct_format("/dev/shm/%s", name), F_OK) == 0; }
+
+static void need_shm(void) {
+  if (access("/dev/shm", W_OK)) cr_skip("no /dev/shm to write to");
+}
+
+Test(syscall, shared_memory_and_semaphores_are_gone_from_dev_shm) {
+  need_shm();
+  for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
+    struct fct_world *world = fct_world_new();
+    const char *a = fct_format("fct-%d-a", getpid()), *b = fct_format("fct-%d-b", getpid());
+    const struct fct_result result =
+        FCT_EXECUTE(world, .mode = *mode, .base = "/dev/shm",
+                    .script = fct_format(
+                        RAW "+shm_open /%s =0102 , +shm_open %s =0302 , +shm_open %s =0302 , +sem_open /%s =0100 , "
+                            "+sem_open %s =0100 , +sem_open %s =0300 , +shm_open a/b =0102 , +sem_open / =0100; ls "
+                            "/dev/shm | grep -c fct-%d-",
+                        a, b, a, a, a, a, getpid()));
+    cr_expect_str_eq(result.out, "+shm_open: 3 \n+shm_open: 4 \n+shm_open: -1 EEXIST\n+sem_open: 0 \n+sem_open: 0 \n"
+                                 "+sem_open: -1 EEXIST\n+shm_open: -1 EINVAL\n+sem_open: -1 EINVAL\n3\n");
+    cr_expect(!there(a) && !there(b) && !there(fct_format("sem.%s", a)), "%s: left in /dev/shm", fct_mode_name(*mode));
+  }
+}
+
+Test(syscall, shared_memory_that_takes_a_name_of_the_users_stays) {
+  need_shm();
+  for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
+    struct fct_world *world = fct_world_new();
+    const char *a = fct_format("fct-%d-u", getpid());
+    const struct fct_result result = FCT_EXECUTE(
+        world, .mode = *mode, .base = "/dev/shm",
+        .script = fct_format("FILECLEANUP_DISABLE=1 " RAW "+shm_open %s =0102 , +sem_open %s =0100; " RAW
+                             "+shm_open %s =0102 , +shm_unlink /%s , +shm_open %s =0102 , +sem_open %s =0100 , "
+                             "+sem_unlink %s , +sem_open %s =0100",
+                             a, a, a, a, a, a, a, a));
+    cr_expect_eq(result.status, 0, "%s", result.err);
+    cr_expect(there(a) && there(fct_format("sem.%s", a)), "%s: LOST\n%s", fct_mode_name(*mode), result.out);
+    (void)unlink(fct_format("/dev/shm/%s", a));
+    (void)unlink(fct_format("/dev/shm/sem.%s", a));
+  }
 }
