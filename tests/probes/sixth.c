@@ -2,6 +2,7 @@
  * cannot be written to. Prints what came of them. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -41,11 +42,11 @@ int main(void) {
 #endif
   printf("mmap: %s\n", map == MAP_FAILED ? strerror(errno) : map);
   int out[2];
-  off_t from = page + 7;
+  int64_t from = page + 7;
   char text[5] = "";
   if (pipe(out)) return 91;
   const long moved = syscall(SYS_splice, fd, &from, out[1], NULL, 4, 0);
-  printf("splice: %ld %ld %s\n", moved, (long)from - page, read(out[0], text, 4) == 4 ? text : "");
+  printf("splice: %ld %ld %s\n", moved, (long)from - page, moved == 4 && read(out[0], text, 4) == 4 ? text : "");
   unsigned futex = 1;
   const long waited = syscall(SYS_futex, &futex, 9 /* WAIT_BITSET */, 2, NULL, NULL, 1u);
   printf("futex: %ld %s\n", waited, strerrorname_np(errno));

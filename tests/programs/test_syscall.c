@@ -273,15 +273,17 @@ Test(syscall, perl_makes_and_removes_names_by_number) {
 /* The shell is killed at no time: what its parent made for it has to be there. Its arrival takes half a millisecond, in
  * which nobody holds the session's lock. */
 static void killed_in(const char *how) {
+  enum { KILLS = 60, FIRST_US = 200, STEP_US = 24 };
   struct fct_world *world = fct_world_new();
-  for (int i = 0; i < 60; i++) {
-    const char *needed = fct_format("%s/needed-%d", world->base, i);
+  for (int i = 0; i < KILLS; i++) {
     FCT_EXECUTE(world, .mode = FCT_RUN,
-                .argv = FCT_LIST(FC_BUILD_DIR "/probes/killed_in_system", how, needed, fct_path(world, "result"),
-                                 fct_format("%d", 200 + i * 24)));
-    cr_expect(fct_wait_gone(world, fct_format("base/needed-%d", i)), "%s: killed after %d us: never cleaned up", how,
-              200 + i * 24);
+                .argv =
+                    FCT_LIST(FC_BUILD_DIR "/probes/killed_in_system", how, fct_format("%s/needed-%d", world->base, i),
+                             fct_path(world, "result"), fct_format("%d", FIRST_US + i * STEP_US)));
   }
+  for (int i = 0; i < KILLS; i++)
+    cr_expect(fct_wait_gone(world, fct_format("base/needed-%d", i)), "%s: killed after %d us: never cleaned up", how,
+              FIRST_US + i * STEP_US);
   const char *result = fct_read(world, "result");
   cr_assert(result && strstr(result, "kept"), "%s: no shell lived to tell", how);
   cr_expect(!strstr(result, "lost"), "%s: a file was taken from under the shell:\n%s", how, result);
@@ -295,6 +297,11 @@ Test(syscall, a_parent_that_is_killed_in_posix_spawn_takes_nothing_from_its_shel
 
 /* They stand directly in /dev/shm, which other programs of this machine use: names of our own, looked at one by one. */
 static bool there(const char *name) { return access(fct_format("/dev/shm/%s", name), F_OK) == 0; }
+
+static void forget(const char *name) {
+  (void)unlink(fct_format("/dev/shm/%s", name));
+  (void)unlink(fct_format("/dev/shm/sem.%s", name));
+}
 
 static void need_shm(void) {
   if (access("/dev/shm", W_OK)) cr_skip("no /dev/shm to write to");
@@ -315,6 +322,8 @@ Test(syscall, shared_memory_and_semaphores_are_gone_from_dev_shm) {
     cr_expect_str_eq(result.out, "+shm_open: 3 \n+shm_open: 4 \n+shm_open: -1 EEXIST\n+sem_open: 0 \n+sem_open: 0 \n"
                                  "+sem_open: -1 EEXIST\n+shm_open: -1 EINVAL\n+sem_open: -1 EINVAL\n3\n");
     cr_expect(!there(a) && !there(b) && !there(fct_format("sem.%s", a)), "%s: left in /dev/shm", fct_mode_name(*mode));
+    forget(a);
+    forget(b);
   }
 }
 
@@ -331,7 +340,6 @@ Test(syscall, shared_memory_that_takes_a_name_of_the_users_stays) {
                              a, a, a, a, a, a, a, a));
     cr_expect_eq(result.status, 0, "%s", result.err);
     cr_expect(there(a) && there(fct_format("sem.%s", a)), "%s: LOST\n%s", fct_mode_name(*mode), result.out);
-    (void)unlink(fct_format("/dev/shm/%s", a));
-    (void)unlink(fct_format("/dev/shm/sem.%s", a));
+    forget(a);
   }
 }
