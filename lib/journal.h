@@ -81,6 +81,7 @@ enum fc_record_flags {
   FC_REC_TRUNCATES = 1 << 3, /* USED: the open empties the file */
   FC_REC_DIR = 1 << 4,       /* CREATE, ADOPT: the object is a directory */
   FC_REC_SPAWNED = 1 << 6,   /* EXEC: written by the parent, perhaps after the child's JOIN */
+  FC_REC_STARTS = 1 << 7,    /* EXEC: this pid is inside a call that starts a child, whose pid is not known yet */
 };
 
 /* What the start cell says of an object whose identity it holds in place of an info cell. */

@@ -47,7 +47,7 @@ bool fc_ownership_holds_in(struct fc_registry *registry, const struct fc_node *n
 int fc_ownership_replay(struct fc_registry *registry, struct fc_replay *replay);
 
 /* How many processes were seen to exec and have not been seen to arrive, and of these how many still live by pid and
- * start time (they had no fd to hold the lock with). */
+ * start time (they had no fd to hold the lock with), or may be about to arrive. */
 unsigned fc_ownership_unseen(struct fc_registry *registry, unsigned *alive);
 
 #endif

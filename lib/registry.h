@@ -53,6 +53,8 @@ struct fc_process {
   bool exec_open;      /* EXEC without JOIN so far */
   bool mentioned;      /* snapshot.c's */
   int64_t exec_ns;     /* when the last EXEC was written, CLOCK_BOOTTIME */
+  int64_t starts_ns;   /* when it last entered a call that starts a child and never came back from; 0 = none */
+  bool child_arrived;  /* since then a child of it has joined */
 };
 
 /* A directory by inode, with or without a leaf: rules that must hold whatever links a name was reached by. */

@@ -539,6 +539,15 @@ void fc_session_spawned(struct fc_session *s, uint32_t child) {
   (void)fc_journal_append(&s->journal, &exec); /* lost: the child is protected by its own lock once it has joined */
 }
 
+int64_t fc_session_starting(struct fc_session *s, uint32_t pid) {
+  const struct fc_record exec = {.type = FC_REC_EXEC, .flags = FC_REC_STARTS, .pid = pid, .time_ns = fc_journal_now()};
+  return fc_journal_append(&s->journal, &exec);
+}
+
+void fc_session_started(struct fc_session *s, int64_t record) {
+  fc_journal_complete(&s->journal, record, FC_RESULT_DONE, NULL);
+}
+
 void fc_session_unlock(struct fc_session *s) {
   if (s->journal_locks) {
     s->base_len = 0; /* length 0 = no base any more: the hooks pass such a session by */

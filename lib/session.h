@@ -137,6 +137,11 @@ void fc_session_exec_failed(struct fc_session *session, int fd, int64_t record);
 int fc_session_locked_fd(const struct fc_session *session);
 void fc_session_spawned(struct fc_session *session, uint32_t child);
 
+/* Around a call inside which libc starts a child that no hook sees: should this process be killed there, nobody reaps
+ * until the child has had the time to arrive. */
+int64_t fc_session_starting(struct fc_session *session, uint32_t pid);
+void fc_session_started(struct fc_session *session, int64_t record);
+
 /* Gives up the membership lock of this process; the journal stays mapped so that later hooks keep recording. */
 void fc_session_unlock(struct fc_session *session);
 

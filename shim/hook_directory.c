@@ -4,29 +4,25 @@
 #include <sched.h>
 #include <unistd.h>
 
-#include "real.h"
-#include "target.h"
+#include "hook.h"
 
 /* After the call, whether it succeeded or not: between the kernel's change and this a hook in a handler may read the
  * old one, once. */
-static int fc_changed(int result) {
+int fc_cwd_changed(int result) {
   if (fc_member.count) fc_target_cwd_changed();
   return result;
 }
 
-FC_EXPORT int chdir(const char *path) { return fc_changed(FC_REAL(chdir)(path)); }
-FC_EXPORT int fchdir(int fd) { return fc_changed(FC_REAL(fchdir)(fd)); }
+FC_EXPORT int chdir(const char *path) { return fc_cwd_changed(FC_REAL(chdir)(path)); }
+FC_EXPORT int fchdir(int fd) { return fc_cwd_changed(FC_REAL(fchdir)(fd)); }
 
-FC_EXPORT int chroot(const char *path) {
-  const int result = FC_REAL(chroot)(path);
+int fc_root_changed(int result) {
   if (result == 0) fc_target_root_changed();
   return result;
 }
-FC_EXPORT int setns(int fd, int type) {
-  const int result = FC_REAL(setns)(fd, type);
-  if (result == 0) fc_target_root_changed();
-  return result;
-}
+
+FC_EXPORT int chroot(const char *path) { return fc_root_changed(FC_REAL(chroot)(path)); }
+FC_EXPORT int setns(int fd, int type) { return fc_root_changed(FC_REAL(setns)(fd, type)); }
 FC_EXPORT int unshare(int flags) {
   fc_target_cwd_unknown();
   return FC_REAL(unshare)(flags);

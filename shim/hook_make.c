@@ -8,8 +8,7 @@
 #include <string.h>
 #include <sys/un.h>
 
-#include "real.h"
-#include "record.h"
+#include "hook.h"
 #include "sweeping.h"
 
 /* mkstemp and its kin are not for signal handlers: what sweeps may be started here. */
@@ -21,12 +20,12 @@ static int fc_made_file(char *name, int fd) {
   return fd;
 }
 
-static int fc_made(int dirfd, const char *path, int result, bool is_dir) {
+int fc_made(int dirfd, const char *path, int result, bool is_dir) {
   if (result == 0 && fc_member.count) fc_record_created(dirfd, path, -1, is_dir);
   return result;
 }
 
-static int fc_linked(int old_dirfd, const char *old_path, int new_dirfd, const char *new_path, int result) {
+int fc_linked(int old_dirfd, const char *old_path, int new_dirfd, const char *new_path, int result) {
   if (result == 0 && fc_member.count) fc_record_linked(old_dirfd, old_path, new_dirfd, new_path);
   return result;
 }
@@ -91,8 +90,7 @@ FC_EXPORT int __xmknodat(int version, int dirfd, const char *path, mode_t mode, 
 }
 
 /* A named socket is a name; an abstract or unnamed one is none. */
-FC_EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length) {
-  const int result = FC_REAL(bind)(fd, address, length);
+int fc_bound(const struct sockaddr *address, socklen_t length, int result) {
   const size_t start = offsetof(struct sockaddr_un, sun_path);
   if (result != 0 || fc_member.count == 0 || length <= start || address->sa_family != AF_UNIX) return result;
   char path[sizeof((struct sockaddr_un *)0)->sun_path + 1];
@@ -102,4 +100,7 @@ FC_EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length) {
   path[n] = '\0';
   if (path[0]) fc_record_created(AT_FDCWD, path, -1, false);
   return result;
+}
+FC_EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length) {
+  return fc_bound(address, length, FC_REAL(bind)(fd, address, length));
 }

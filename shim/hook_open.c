@@ -11,46 +11,47 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "real.h"
-#include "record.h"
+#include "hook.h"
 #include "sweeping.h"
 
-/* Which of libc's functions the host called, so that other preloads see the very same one. */
-enum entry { ENTRY_OPEN, ENTRY_OPEN64, ENTRY_OPENAT, ENTRY_OPENAT64, ENTRY_CREAT, ENTRY_CREAT64 };
-
-static int real_entry(enum entry entry, int dirfd, const char *path, int flags, mode_t mode) {
+static int real_entry(enum fc_open_entry entry, const struct fc_raw *raw, int dirfd, const char *path, int flags,
+                      mode_t mode) {
   switch (entry) {
-  case ENTRY_OPEN:
+  case FC_OPEN:
     return FC_REAL(open)(path, flags, mode);
-  case ENTRY_OPEN64:
+  case FC_OPEN64:
     return FC_REAL(open64)(path, flags, mode);
-  case ENTRY_OPENAT:
+  case FC_OPENAT:
     return FC_REAL(openat)(dirfd, path, flags, mode);
-  case ENTRY_OPENAT64:
+  case FC_OPENAT64:
     return FC_REAL(openat64)(dirfd, path, flags, mode);
-  case ENTRY_CREAT:
+  case FC_CREAT:
     return FC_REAL(creat)(path, mode);
-  default:
+  case FC_CREAT64:
     return FC_REAL(creat64)(path, mode);
+  case FC_SHM_OPEN:
+    return FC_REAL(shm_open)((const char *)raw->argument[0], flags, mode);
+  default:
+    return (int)fc_raw_call(&raw[(flags & O_EXCL) != 0]); /* with an O_EXCL of the host's own both are the same */
   }
 }
 
 /* The probe needs flags, which creat has none of. */
-static enum entry probing(enum entry entry) {
-  return entry == ENTRY_CREAT ? ENTRY_OPEN : entry == ENTRY_CREAT64 ? ENTRY_OPEN64 : entry;
+static enum fc_open_entry probing(enum fc_open_entry entry) {
+  return entry == FC_CREAT ? FC_OPEN : entry == FC_CREAT64 ? FC_OPEN64 : entry;
 }
 
 /* A program that opens what it would have created for writing only, and not at the end, is about to overwrite it: dd
  * conv=notrunc, truncate(1), vim (which empties the file by ftruncate afterwards). */
 static bool overwrites(int flags) { return (flags & O_ACCMODE) == O_WRONLY && !(flags & O_APPEND); }
 
-static int fc_open(enum entry entry, int dirfd, const char *path, int flags, mode_t mode) {
+int fc_open(enum fc_open_entry entry, const struct fc_raw *raw, int dirfd, const char *path, int flags, mode_t mode) {
   const int special = O_CREAT | O_EXCL | O_PATH | O_DIRECTORY | (O_TMPFILE & ~O_DIRECTORY);
   const int creating = flags & special;
   if (fc_member.count == 0 || (!(flags & (O_CREAT | O_TRUNC)) && (flags & O_TMPFILE) != O_TMPFILE))
-    return real_entry(entry, dirfd, path, flags, mode);
+    return real_entry(entry, raw, dirfd, path, flags, mode);
   if ((flags & O_TMPFILE) == O_TMPFILE) {
-    const int fd = real_entry(entry, dirfd, path, flags, mode);
+    const int fd = real_entry(entry, raw, dirfd, path, flags, mode);
     if (fd >= 0 && !(flags & O_EXCL)) fc_record_nameless(fd);
     return fd;
   }
@@ -60,7 +61,7 @@ static int fc_open(enum entry entry, int dirfd, const char *path, int flags, mod
     const int saved = errno;
     const bool plain = target.slot < 0; /* no buffer is held: the answer stays good over the call */
     fc_target_close(&target);
-    const int fd = real_entry(probing(entry), dirfd, path, flags | O_EXCL, mode);
+    const int fd = real_entry(probing(entry), raw, dirfd, path, flags | O_EXCL, mode);
     if (fd >= 0) {
       if (plain)
         fc_record_created_target(&target, dirfd, path, fd, false);
@@ -72,13 +73,13 @@ static int fc_open(enum entry entry, int dirfd, const char *path, int flags, mod
     const bool late = existed && !truncates && overwrites(flags);
     if (existed && !late) fc_record_used(dirfd, path, -1, truncates);
     errno = saved;
-    const int opened = real_entry(entry, dirfd, path, flags, mode);
+    const int opened = real_entry(entry, raw, dirfd, path, flags, mode);
     /* Nothing has been written yet, and the open file is cheaper to look at than its name. */
     if (late && opened >= 0) fc_record_used(dirfd, path, opened, true);
     return opened;
   }
   if (truncates && !(flags & O_EXCL)) fc_record_used(dirfd, path, -1, true);
-  const int fd = real_entry(entry, dirfd, path, flags, mode);
+  const int fd = real_entry(entry, raw, dirfd, path, flags, mode);
   if (fd >= 0 && creating == (O_CREAT | O_EXCL)) fc_record_created(dirfd, path, fd, false);
   return fd;
 }
@@ -92,17 +93,17 @@ static mode_t mode_of(int flags, va_list arguments) {
   va_start(arguments, flags);                                                                                          \
   const mode_t mode = mode_of(flags, arguments);                                                                       \
   va_end(arguments);                                                                                                   \
-  return fc_open(entry, dirfd, path, flags, mode)
+  return fc_open(entry, NULL, dirfd, path, flags, mode)
 
-FC_EXPORT int open(const char *path, int flags, ...) { WITH_MODE(ENTRY_OPEN, AT_FDCWD, path, flags); }
-FC_EXPORT int open64(const char *path, int flags, ...) { WITH_MODE(ENTRY_OPEN64, AT_FDCWD, path, flags); }
-FC_EXPORT int openat(int dirfd, const char *path, int flags, ...) { WITH_MODE(ENTRY_OPENAT, dirfd, path, flags); }
-FC_EXPORT int openat64(int dirfd, const char *path, int flags, ...) { WITH_MODE(ENTRY_OPENAT64, dirfd, path, flags); }
+FC_EXPORT int open(const char *path, int flags, ...) { WITH_MODE(FC_OPEN, AT_FDCWD, path, flags); }
+FC_EXPORT int open64(const char *path, int flags, ...) { WITH_MODE(FC_OPEN64, AT_FDCWD, path, flags); }
+FC_EXPORT int openat(int dirfd, const char *path, int flags, ...) { WITH_MODE(FC_OPENAT, dirfd, path, flags); }
+FC_EXPORT int openat64(int dirfd, const char *path, int flags, ...) { WITH_MODE(FC_OPENAT64, dirfd, path, flags); }
 FC_EXPORT int creat(const char *path, mode_t mode) {
-  return fc_open(ENTRY_CREAT, AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
+  return fc_open(FC_CREAT, NULL, AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
 }
 FC_EXPORT int creat64(const char *path, mode_t mode) {
-  return fc_open(ENTRY_CREAT64, AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
+  return fc_open(FC_CREAT64, NULL, AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
 }
 
 #define MODE_BYTES 64

@@ -8,27 +8,28 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "real.h"
-#include "record.h"
+#include "hook.h"
 
 #define FLAG_NOREPLACE 1u
 #define FLAG_EXCHANGE 2u
 
-enum entry { ENTRY_RENAME, ENTRY_RENAMEAT, ENTRY_RENAMEAT2 };
-
-static int real_entry(enum entry entry, int od, const char *op, int nd, const char *np, unsigned flags) {
+static int real_entry(enum fc_rename_entry entry, const struct fc_raw *raw, int od, const char *op, int nd,
+                      const char *np, unsigned flags) {
   switch (entry) {
-  case ENTRY_RENAME:
+  case FC_RENAME:
     return FC_REAL(rename)(op, np);
-  case ENTRY_RENAMEAT:
+  case FC_RENAMEAT:
     return FC_REAL(renameat)(od, op, nd, np);
-  default:
+  case FC_RENAMEAT2:
     return FC_REAL(renameat2)(od, op, nd, np, flags);
+  default:
+    return (int)fc_raw_call(raw);
   }
 }
 
-static int fc_rename(enum entry entry, int od, const char *op, int nd, const char *np, unsigned flags) {
-  if (fc_member.count == 0) return real_entry(entry, od, op, nd, np, flags);
+int fc_rename(enum fc_rename_entry entry, const struct fc_raw *raw, int od, const char *op, int nd, const char *np,
+              unsigned flags) {
+  if (fc_member.count == 0) return real_entry(entry, raw, od, op, nd, np, flags);
   struct fc_pending pending;
   struct fc_object target;
   const struct fc_object *seen = NULL;
@@ -52,17 +53,17 @@ static int fc_rename(enum entry entry, int od, const char *op, int nd, const cha
     seen = &target;
     onto = FC_RESULT_ONTO;
   }
-  const int result = real_entry(entry, od, op, nd, np, flags);
+  const int result = real_entry(entry, raw, od, op, nd, np, flags);
   fc_record_renamed(&pending, result == 0 ? onto : FC_RESULT_FAILED, seen, od, op, nd, np);
   return result;
 }
 
 FC_EXPORT int rename(const char *old_path, const char *new_path) {
-  return fc_rename(ENTRY_RENAME, AT_FDCWD, old_path, AT_FDCWD, new_path, 0);
+  return fc_rename(FC_RENAME, NULL, AT_FDCWD, old_path, AT_FDCWD, new_path, 0);
 }
 FC_EXPORT int renameat(int od, const char *old_path, int nd, const char *new_path) {
-  return fc_rename(ENTRY_RENAMEAT, od, old_path, nd, new_path, 0);
+  return fc_rename(FC_RENAMEAT, NULL, od, old_path, nd, new_path, 0);
 }
 FC_EXPORT int renameat2(int od, const char *old_path, int nd, const char *new_path, unsigned flags) {
-  return fc_rename(ENTRY_RENAMEAT2, od, old_path, nd, new_path, flags);
+  return fc_rename(FC_RENAMEAT2, NULL, od, old_path, nd, new_path, flags);
 }

@@ -3,15 +3,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "real.h"
-#include "record.h"
+#include "hook.h"
 
-static void fc_truncating(const char *path, off64_t length) {
+void fc_truncating(const char *path, int64_t length) {
   if (fc_member.count && length >= 0) fc_record_used(AT_FDCWD, path, -1, true);
 }
 
 /* Only a regular file that gets shorter is asked for its name. */
-static void fc_truncating_fd(int fd, off64_t length) {
+void fc_truncating_fd(int fd, int64_t length) {
   struct statx st;
   int slot;
   if (fc_member.count == 0 || length < 0) return;
@@ -38,4 +37,18 @@ FC_EXPORT int ftruncate(int fd, off_t length) {
 FC_EXPORT int ftruncate64(int fd, off64_t length) {
   fc_truncating_fd(fd, length);
   return FC_REAL(ftruncate64)(fd, length);
+}
+
+/* A handle has no name until it is open. Its file may have none even then (nobody has looked it up since the boot). */
+void fc_truncating_handle(int mount_fd, const struct file_handle *handle, int flags) {
+  if (fc_member.count == 0 || !(flags & O_TRUNC) || (flags & O_PATH)) return;
+  const int fd = (int)FC_SYS3(SYS_open_by_handle_at, mount_fd, handle, O_PATH | O_CLOEXEC);
+  if (fd < 0) return; /* so will be the host's */
+  fc_truncating_fd(fd, 0);
+  (void)fc_sys_close(fd);
+}
+
+FC_EXPORT int open_by_handle_at(int mount_fd, struct file_handle *handle, int flags) {
+  fc_truncating_handle(mount_fd, handle, flags);
+  return FC_REAL(open_by_handle_at)(mount_fd, handle, flags);
 }

@@ -7,13 +7,17 @@
 #ifndef FC_REAL_H
 #define FC_REAL_H
 
+#include <fcntl.h>
 #include <fts.h>
 #include <ftw.h>
 #include <pty.h>
+#include <semaphore.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <wordexp.h>
 
 #define FC_HOOKS_BOUND_ONLY 1
 #define FC_HOOK(name, returns, arguments, what) extern returns(*real_##name) arguments;

@@ -45,11 +45,14 @@ static bool any_with_handle(void) {
   return false;
 }
 
-/* A name that cannot be made out may have been the user's: the sessions can prove nothing any more. */
-static void count_lost(const struct fc_target *target) {
-  if (!target->lost) return;
+void fc_record_lost(void) {
   for (unsigned i = 0; i < fc_member.count; i++)
     __atomic_fetch_add(&fc_member.sessions[i].journal.words->lost_destructive, 1, __ATOMIC_RELAXED);
+}
+
+/* A name that cannot be made out may have been the user's. */
+static void count_lost(const struct fc_target *target) {
+  if (target->lost) fc_record_lost();
 }
 
 void fc_record_created_target(struct fc_target *target, int dirfd, const char *path, int fd, bool is_dir) {

@@ -26,6 +26,9 @@ void fc_record_linked(int old_dirfd, const char *old_path, int new_dirfd, const 
  * host's call, or after it with the open file as fd (else -1), as long as the host has written nothing. */
 void fc_record_used(int dirfd, const char *path, int fd, bool truncates);
 
+/* Data of the user's may be about to go, and nobody can say whose: the sessions prove nothing any more. */
+void fc_record_lost(void);
+
 /* Pending records of one destructive call, one for each session concerned. */
 struct fc_pending {
   int64_t index[FC_NEST_MAX]; /* -1 = none */

@@ -1,0 +1,384 @@
+/* hook_syscall: the calls that come in by number.
+ *
+ * A hello-size Java run makes thousands of these calls, nearly all futexes: one look into a table of bytes, then a jump
+ * into libc's own function, on the host's own stack frame. What stands in the table is treated as the libc function of
+ * that name is, by the same fc_ function, around exactly the call that the host made.
+ *
+ * Not in the table, although they end or start something: exit (ends a thread; should it be the last one, the process
+ * is as one that was killed); vfork and clone3 (a child that shares our memory may go on in our frame, so the call has
+ * to be the host's own; a clone3 that is a fork is told as one inside libc is, see member.h).
+ */
+#include <limits.h>
+#include <sched.h>
+#include <string.h>
+
+#include "hook.h"
+
+enum verb {
+  PASS = 0,
+  CLONE = 1, /* the entry below knows these two */
+  OPEN,
+  CREAT,
+  OPENAT,
+  OPENAT2,
+  OPEN_BY_HANDLE_AT,
+  MKDIR,
+  MKDIRAT,
+  MKNOD,
+  MKNODAT,
+  BIND,
+  SOCKETCALL,
+  SYMLINK,
+  SYMLINKAT,
+  LINK,
+  LINKAT,
+  RENAME,
+  RENAMEAT,
+  RENAMEAT2,
+  REMOVE,
+  UNLINKAT,
+  TRUNCATE,
+  FTRUNCATE,
+  TRUNCATE64,
+  FTRUNCATE64,
+  CHANGE_CWD,
+  CHANGE_ROOT,
+  UNSHARE,
+  FORK,
+  EXEC,
+  END
+};
+
+/* By number: what is not named passes. */
+#define NUMBERS 512
+extern const unsigned char fc_syscall_verbs[NUMBERS]; /* the entry below looks it up */
+const unsigned char fc_syscall_verbs[NUMBERS] = {
+    [SYS_openat] = OPENAT,
+    [SYS_openat2] = OPENAT2,
+    [SYS_open_by_handle_at] = OPEN_BY_HANDLE_AT,
+    [SYS_mkdirat] = MKDIRAT,
+    [SYS_mknodat] = MKNODAT,
+    [SYS_bind] = BIND,
+    [SYS_symlinkat] = SYMLINKAT,
+    [SYS_linkat] = LINKAT,
+    [SYS_renameat] = RENAMEAT,
+    [SYS_renameat2] = RENAMEAT2,
+    [SYS_unlinkat] = UNLINKAT,
+    [SYS_truncate] = TRUNCATE,
+    [SYS_ftruncate] = FTRUNCATE,
+    [SYS_chdir] = CHANGE_CWD,
+    [SYS_fchdir] = CHANGE_CWD,
+    [SYS_chroot] = CHANGE_ROOT,
+    [SYS_setns] = CHANGE_ROOT,
+    [SYS_pivot_root] = CHANGE_ROOT, /* libc has no function for it */
+    [SYS_unshare] = UNSHARE,
+    [SYS_clone] = CLONE,
+    [SYS_execve] = EXEC,
+    [SYS_execveat] = EXEC,
+    [SYS_exit_group] = END,
+#ifdef SYS_open /* the machines that came before the at-functions */
+    [SYS_open] = OPEN,
+    [SYS_creat] = CREAT,
+    [SYS_mkdir] = MKDIR,
+    [SYS_mknod] = MKNOD,
+    [SYS_symlink] = SYMLINK,
+    [SYS_link] = LINK,
+    [SYS_rename] = RENAME,
+    [SYS_unlink] = REMOVE,
+    [SYS_rmdir] = REMOVE,
+    [SYS_fork] = FORK,
+#endif
+#ifdef SYS_truncate64
+    [SYS_truncate64] = TRUNCATE64,
+    [SYS_ftruncate64] = FTRUNCATE64,
+#endif
+#ifdef SYS_socketcall
+    [SYS_socketcall] = SOCKETCALL,
+#endif
+};
+
+/* An argument as what it is. The kernel looks at no more than the lower half of an int either. */
+static int int_of(long argument) { return (int)argument; }
+static const char *path_of(long argument) { return (const char *)argument; }
+static const void *memory_of(long argument) { return (const void *)argument; }
+
+/* NULL and small numbers are the kernel's to refuse, as in target.c. */
+static bool is_memory(long argument) { return (unsigned long)argument >= 4096; }
+
+static int call(const struct fc_raw *raw) { return (int)fc_raw_call(raw); }
+
+/* ---- opening ---- */
+
+static int raw_open(const struct fc_raw *raw, int dirfd, unsigned path_at) {
+  const long flags = raw->argument[path_at + 1];
+  struct fc_raw both[2] = {*raw, *raw};
+  both[1].argument[path_at + 1] = flags | O_EXCL;
+  return fc_open(FC_OPEN_RAW, both, dirfd, path_of(raw->argument[path_at]), int_of(flags),
+                 (mode_t)raw->argument[path_at + 2]);
+}
+
+#ifdef SYS_creat
+static int raw_creat(const struct fc_raw *raw) {
+  const int flags = O_CREAT | O_WRONLY | O_TRUNC;
+  const struct fc_raw both[2] = {
+      *raw, {SYS_open, {raw->argument[0], flags | O_EXCL, raw->argument[1], 0, 0, 0}}}; /* creat has no flags */
+  return fc_open(FC_OPEN_RAW, both, AT_FDCWD, path_of(raw->argument[0]), flags, (mode_t)raw->argument[1]);
+}
+#endif
+
+/* Records what stands at fd, which was opened for this, or has just been created, by the kernel's own name for it. */
+static void record_fd(int fd, bool created, bool truncates) {
+  int slot;
+  const char *name = fc_target_name_of(fd, &slot);
+  if (name && created)
+    fc_record_created(AT_FDCWD, name, fd, false);
+  else if (name)
+    fc_record_used(AT_FDCWD, name, fd, truncates);
+  else if (truncates)
+    fc_record_lost();
+  fc_target_give_name(slot);
+}
+
+/* With RESOLVE_ flags a path means what only openat2 can say (with IN_ROOT, "/f" is beneath dirfd). So what stands
+ * there is opened in the same way, without an effect, and named by the kernel. */
+static int raw_openat2_resolving(const struct fc_raw both[2], const struct open_how *how, bool provable) {
+  const bool truncates = (how->flags & O_TRUNC) && !(how->flags & (O_PATH | O_EXCL));
+  const bool creates = (how->flags & O_CREAT) != 0;
+  const bool overwrites = creates && (how->flags & O_ACCMODE) == O_WRONLY && !(how->flags & O_APPEND);
+  const struct open_how look = {
+      .flags = O_PATH | O_CLOEXEC | (how->flags & O_NOFOLLOW), .mode = 0, .resolve = how->resolve};
+  const int there = fc_sys_openat2(int_of(both->argument[0]), path_of(both->argument[1]), &look);
+  if (there >= 0) {
+    if (!(how->flags & O_EXCL)) record_fd(there, false, truncates || overwrites);
+    (void)fc_sys_close(there);
+  } else if (creates && provable) {
+    const int saved = errno;
+    const int fd = call(&both[1]);
+    if (fd >= 0) {
+      record_fd(fd, true, false);
+      return fd;
+    }
+    errno = saved;
+  }
+  return call(both);
+}
+
+static int raw_openat2(const struct fc_raw *raw) {
+  const size_t size = (size_t)raw->argument[3];
+  struct open_how how;
+  if (!is_memory(raw->argument[2]) || size < sizeof how) return call(raw); /* EFAULT, EINVAL */
+  memcpy(&how, memory_of(raw->argument[2]), sizeof how);
+  if (how.flags > INT_MAX) return call(raw); /* EINVAL so far; a flag that we know nothing of */
+  struct open_how exclusive = how;
+  exclusive.flags |= O_EXCL;
+  struct fc_raw both[2] = {*raw, *raw};
+  if (!(how.flags & O_EXCL)) both[1].argument[2] = (long)&exclusive;
+  /* With fields that are newer than this, the question would not be the host's call: a creation leaks. */
+  const bool provable = size == sizeof how || (how.flags & O_EXCL);
+  const int flags = (int)how.flags;
+  if (!(flags & (O_CREAT | O_TRUNC)) || (how.resolve == 0 && provable))
+    return fc_open(FC_OPEN_RAW, both, int_of(raw->argument[0]), path_of(raw->argument[1]), flags, (mode_t)how.mode);
+  return raw_openat2_resolving(both, &how, provable);
+}
+
+/* ---- naming, and the rest that changes names ---- */
+
+static int raw_remove(const struct fc_raw *raw, int dirfd, const char *path) {
+  struct fc_pending pending;
+  fc_record_removing(&pending, dirfd, path);
+  const int result = call(raw);
+  fc_record_removed(&pending, result == 0);
+  return result;
+}
+
+static int raw_bind(const struct fc_raw *raw, long address, long length) {
+  return fc_bound(memory_of(address), (socklen_t)length, call(raw));
+}
+
+#ifdef SYS_socketcall
+static int raw_socketcall(const struct fc_raw *raw) {
+  const int bind_number = 2; /* SYS_BIND of linux/net.h */
+  const long *const a = memory_of(raw->argument[1]);
+  if (int_of(raw->argument[0]) != bind_number || !is_memory(raw->argument[1])) return call(raw);
+  return raw_bind(raw, a[1], a[2]);
+}
+#endif
+
+#ifdef SYS_truncate64
+/* 64 bits in two registers. */
+static int64_t wide(long low, long high) {
+  return (int64_t)((uint64_t)(unsigned long)low | (uint64_t)(unsigned long)high << 32);
+}
+#endif
+
+/* ---- processes ---- */
+
+static int raw_exec(const struct fc_raw *raw) {
+  struct fc_handed handed;
+  fc_hand_over(&handed);
+  return fc_take_back(&handed, call(raw));
+}
+
+/* ---- the way in ---- */
+
+__attribute__((noinline)) static int treat(unsigned verb, const struct fc_raw *raw) {
+  const long *const a = raw->argument;
+  switch ((enum verb)verb) {
+  case OPEN:
+    return raw_open(raw, AT_FDCWD, 0);
+  case OPENAT:
+    return raw_open(raw, int_of(a[0]), 1);
+  case OPENAT2:
+    return raw_openat2(raw);
+  case CREAT:
+#ifdef SYS_creat
+    return raw_creat(raw);
+#else
+    break;
+#endif
+  case OPEN_BY_HANDLE_AT:
+    fc_truncating_handle(int_of(a[0]), memory_of(a[1]), int_of(a[2]));
+    break;
+  case MKDIR:
+    return fc_made(AT_FDCWD, path_of(a[0]), call(raw), true);
+  case MKDIRAT:
+    return fc_made(int_of(a[0]), path_of(a[1]), call(raw), true);
+  case MKNOD:
+    return fc_made(AT_FDCWD, path_of(a[0]), call(raw), false);
+  case MKNODAT:
+    return fc_made(int_of(a[0]), path_of(a[1]), call(raw), false);
+  case BIND:
+    return raw_bind(raw, a[1], a[2]);
+  case SOCKETCALL:
+#ifdef SYS_socketcall
+    return raw_socketcall(raw);
+#else
+    break;
+#endif
+  case SYMLINK:
+    return fc_made(AT_FDCWD, path_of(a[1]), call(raw), false);
+  case SYMLINKAT:
+    return fc_made(int_of(a[1]), path_of(a[2]), call(raw), false);
+  case LINK:
+    return fc_linked(AT_FDCWD, path_of(a[0]), AT_FDCWD, path_of(a[1]), call(raw));
+  case LINKAT:
+    return fc_linked(int_of(a[0]), path_of(a[1]), int_of(a[2]), path_of(a[3]), call(raw));
+  case RENAME:
+    return fc_rename(FC_RENAME_RAW, raw, AT_FDCWD, path_of(a[0]), AT_FDCWD, path_of(a[1]), 0);
+  case RENAMEAT:
+    return fc_rename(FC_RENAME_RAW, raw, int_of(a[0]), path_of(a[1]), int_of(a[2]), path_of(a[3]), 0);
+  case RENAMEAT2:
+    return fc_rename(FC_RENAME_RAW, raw, int_of(a[0]), path_of(a[1]), int_of(a[2]), path_of(a[3]), (unsigned)a[4]);
+  case REMOVE:
+    return raw_remove(raw, AT_FDCWD, path_of(a[0]));
+  case UNLINKAT:
+    return raw_remove(raw, int_of(a[0]), path_of(a[1]));
+  case TRUNCATE:
+    fc_truncating(path_of(a[0]), a[1]);
+    break;
+  case FTRUNCATE:
+    fc_truncating_fd(int_of(a[0]), a[1]);
+    break;
+  case TRUNCATE64:
+#ifdef SYS_truncate64
+    fc_truncating(path_of(a[0]), wide(a[1], a[2]));
+#endif
+    break;
+  case FTRUNCATE64:
+#ifdef SYS_ftruncate64
+    fc_truncating_fd(int_of(a[0]), wide(a[1], a[2]));
+#endif
+    break;
+  case CHANGE_CWD:
+    return fc_cwd_changed(call(raw));
+  case CHANGE_ROOT:
+    return fc_root_changed(call(raw));
+  case UNSHARE:
+    fc_target_cwd_unknown();
+    break;
+  case FORK:
+  case CLONE:
+    return fc_forked(call(raw));
+  case EXEC:
+    return raw_exec(raw);
+  case END:
+    fc_ending(int_of(a[0]));
+    break;
+  case PASS:
+    break;
+  }
+  return call(raw);
+}
+
+/* What the entry does not pass on. It takes as many arguments as libc's own function passes to the kernel. */
+long fc_syscall(long number, long a, long b, long c, long d, long e, long f);
+__attribute__((used)) long fc_syscall(long number, long a, long b, long c, long d, long e, long f) {
+  const struct fc_raw raw = {number, {a, b, c, d, e, f}};
+  const bool known = fc_member.count && (unsigned long)number < NUMBERS;
+  return treat(known ? fc_syscall_verbs[number] : PASS, &raw);
+}
+
+/* The exported syscall(). Not in C: its arguments are passed on where they stand, without being written. The host need
+ * not have passed all of them, so what stands there may be a variable of its own, which a handler or another thread is
+ * changing; a compiler writes the last one back. A raw clone with CLONE_VM goes on in the host's frame too. */
+#define CLONE_VM_BIT 8 /* of CLONE_VM */
+_Static_assert(CLONE == 1 && PASS == 0 && NUMBERS == 512, "the entry has these as numbers");
+_Static_assert(CLONE_VM == 1 << CLONE_VM_BIT, "the entry tests this bit");
+#define ENTRY_BEGIN                                                                                                    \
+  ".text\n\t.p2align 4\n\t.globl syscall\n\t.type syscall, %function\n"                                                \
+  "syscall:\n\t.cfi_startproc\n\t"
+#define ENTRY_END "\n\t.cfi_endproc\n\t.size syscall, .-syscall\n"
+#if defined(__x86_64__)
+__asm__(ENTRY_BEGIN "endbr64\n\t"
+                    "cmpq $511, %rdi\n\t"
+                    "ja 1f\n\t"
+                    "leaq fc_syscall_verbs(%rip), %rax\n\t"
+                    "movzbl (%rax,%rdi), %eax\n\t"
+                    "testl %eax, %eax\n\t"
+                    "jne 2f\n"
+                    "1:\tmovq real_syscall(%rip), %r11\n\t"
+                    "testq %r11, %r11\n\t"
+                    "je 3f\n\t"
+                    "xorl %eax, %eax\n\t" /* no vector registers: it is variadic */
+                    "jmp *%r11\n"
+                    "2:\tcmpl $1, %eax\n\t"
+                    "jne 3f\n\t"
+                    "testl $0x100, %esi\n\t"
+                    "jne 1b\n"
+                    "3:\tjmp fc_syscall" ENTRY_END);
+#elif defined(__i386__)
+__asm__(ENTRY_BEGIN "endbr32\n\t"
+                    "movl 4(%esp), %eax\n\t"
+                    "call 4f\n"
+                    "4:\tpopl %ecx\n\t"
+                    "cmpl $511, %eax\n\t"
+                    "ja 1f\n\t"
+                    "movzbl fc_syscall_verbs-4b(%ecx,%eax), %edx\n\t"
+                    "testl %edx, %edx\n\t"
+                    "jne 2f\n"
+                    "1:\tmovl real_syscall-4b(%ecx), %edx\n\t"
+                    "testl %edx, %edx\n\t"
+                    "je 3f\n\t"
+                    "jmp *%edx\n"
+                    "2:\tcmpl $1, %edx\n\t"
+                    "jne 3f\n\t"
+                    "testl $0x100, 8(%esp)\n\t"
+                    "jne 1b\n"
+                    "3:\tjmp fc_syscall" ENTRY_END);
+#elif defined(__aarch64__)
+__asm__(ENTRY_BEGIN "hint #34\n\t" /* bti c */
+                    "cmp x0, #511\n\t"
+                    "b.hi 1f\n\t"
+                    "adrp x9, fc_syscall_verbs\n\t"
+                    "add x9, x9, :lo12:fc_syscall_verbs\n\t"
+                    "ldrb w9, [x9, x0]\n\t"
+                    "cbnz w9, 2f\n"
+                    "1:\tadrp x16, real_syscall\n\t"
+                    "ldr x16, [x16, :lo12:real_syscall]\n\t"
+                    "cbz x16, 3f\n\t"
+                    "br x16\n"
+                    "2:\tcmp w9, #1\n\t"
+                    "b.ne 3f\n\t"
+                    "tbnz w1, #8, 1b\n"
+                    "3:\tb fc_syscall" ENTRY_END);
+#endif

@@ -1,0 +1,208 @@
+/* rawcall CALL [ARGUMENT]... [, CALL [ARGUMENT]...]...: makes system calls by syscall(2), in one process, and prints
+ * for each what it returned and errno.
+ *
+ * CALL is a name (openat) or a number. An ARGUMENT is =NUMBER (any base), =cwd (AT_FDCWD), @ (what the call before
+ * returned), how:FLAGS:MODE:RESOLVE[:SIZE] (a struct open_how), un:PATH (a socket address), argv:WORD (an argument
+ * vector of one word), or else a string. A CALL that begins with + is libc's or this program's own: +socket, +write
+ * TEXT (to @), +close (@), +handle PATH (@ = a file handle of it), +shm_open NAME FLAGS,
+ * +shm_unlink NAME, +sem_open NAME FLAGS, +sem_unlink NAME, +fds (how many descriptors are open), +signal
+ * (what follows runs in a handler), +child (what follows runs in a vfork child). */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CALLS_MAX 64
+
+struct number {
+  const char *name;
+  long number;
+};
+#define NUMBER(name)                                                                                                   \
+  { #name, SYS_##name }
+static const struct number numbers[] = {
+    NUMBER(openat),    NUMBER(openat2),  NUMBER(open_by_handle_at),
+    NUMBER(mkdirat),   NUMBER(mknodat),  NUMBER(bind),
+    NUMBER(symlinkat), NUMBER(linkat),   NUMBER(renameat),
+    NUMBER(renameat2), NUMBER(unlinkat), NUMBER(truncate),
+    NUMBER(ftruncate), NUMBER(chdir),    NUMBER(fchdir),
+    NUMBER(chroot),    NUMBER(unshare),  NUMBER(setns),
+    NUMBER(clone),     NUMBER(execve),   NUMBER(execveat),
+    NUMBER(exit),      NUMBER(write),    NUMBER(exit_group),
+    NUMBER(getppid),
+#ifdef SYS_open
+    NUMBER(open),      NUMBER(creat),    NUMBER(mkdir),
+    NUMBER(mknod),     NUMBER(symlink),  NUMBER(link),
+    NUMBER(rename),    NUMBER(unlink),   NUMBER(rmdir),
+    NUMBER(fork),
+#endif
+};
+
+static long number_of(const char *name) {
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+    if (strcmp(numbers[i].name, name) == 0) return numbers[i].number;
+  char *end;
+  const long n = strtol(name, &end, 0);
+  if (*end || end == name) {
+    printf("%s: not known here\n", name);
+    exit(2);
+  }
+  return n;
+}
+
+static long last; /* @ */
+static union {
+  struct file_handle handle;
+  char bytes[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+} handle;
+
+static struct open_how hows[CALLS_MAX][2]; /* room behind for a larger one */
+static struct sockaddr_un addresses[CALLS_MAX];
+static char *vectors[CALLS_MAX][2];
+static int used;
+
+static long argument(char *text, int *extra) {
+  *extra = 0;
+  if (strcmp(text, "@") == 0) return last;
+  if (strcmp(text, "=cwd") == 0) return AT_FDCWD;
+  if (text[0] == '=') return (long)strtoul(text + 1, NULL, 0);
+  if (strncmp(text, "how:", 4) == 0) {
+    struct open_how *how = hows[used++];
+    char *p = text + 4;
+    how->flags = strtoull(p, &p, 0);
+    how->mode = *p ? strtoull(p + 1, &p, 0) : 0;
+    how->resolve = *p ? strtoull(p + 1, &p, 0) : 0;
+    *extra = *p ? atoi(p + 1) : (int)sizeof *how;
+    return (long)how;
+  }
+  if (strncmp(text, "un:", 3) == 0) {
+    struct sockaddr_un *address = &addresses[used++];
+    address->sun_family = AF_UNIX;
+    snprintf(address->sun_path, sizeof address->sun_path, "%s", text + 3);
+    *extra = sizeof *address;
+    return (long)address;
+  }
+  if (strncmp(text, "argv:", 5) == 0) {
+    vectors[used][0] = text + 5;
+    return (long)vectors[used++];
+  }
+  return (long)text;
+}
+
+static int count_fds(void) {
+  DIR *dir = opendir("/proc/self/fd");
+  int count = 0;
+  while (dir && readdir(dir)) count++;
+  if (dir) closedir(dir);
+  return count - 3; /* "." and "..", and the one that looks */
+}
+
+static void named(char **call, int count) {
+  const char *name = count > 1 ? call[1] : NULL;
+  const int flags = count > 2 ? (int)strtol(call[2] + 1, NULL, 0) : 0;
+  long result = -1;
+  errno = 0;
+  if (strcmp(call[0], "+shm_open") == 0) last = result = shm_open(name, flags, 0600);
+  if (strcmp(call[0], "+shm_unlink") == 0) result = shm_unlink(name);
+  if (strcmp(call[0], "+sem_open") == 0) result = sem_open(name, flags, 0600, 1) == SEM_FAILED ? -1 : 0;
+  if (strcmp(call[0], "+sem_unlink") == 0) result = sem_unlink(name);
+  printf("%s: %ld %s\n", call[0], result, result < 0 ? strerrorname_np(errno) : "");
+  fflush(stdout);
+}
+
+static void own(char **call, int count) {
+  if (strcmp(call[0], "+socket") == 0) last = socket(AF_UNIX, SOCK_STREAM, 0);
+  if (strcmp(call[0], "+write") == 0 && write((int)last, call[1], strlen(call[1])) < 0) perror("write");
+  if (strcmp(call[0], "+close") == 0) close((int)last);
+  if (strcmp(call[0], "+fds") == 0) printf("%d descriptors\n", count_fds());
+  if (strncmp(call[0], "+shm_", 5) == 0 || strncmp(call[0], "+sem_", 5) == 0) named(call, count);
+  if (strcmp(call[0], "+handle") == 0 && count > 1) {
+    int mount;
+    handle.handle.handle_bytes = MAX_HANDLE_SZ;
+    if (name_to_handle_at(AT_FDCWD, call[1], &handle.handle, &mount, 0)) perror("name_to_handle_at");
+    last = (long)&handle;
+  }
+}
+
+static void one(char **call, int count) {
+  if (call[0][0] == '+') {
+    own(call, count);
+    return;
+  }
+  long a[8] = {0};
+  int extra, n = 0;
+  for (int i = 1; i < count && n < 6; i++) {
+    a[n++] = argument(call[i], &extra);
+    if (extra) a[n++] = extra;
+  }
+  errno = 0;
+  const long result = syscall(number_of(call[0]), a[0], a[1], a[2], a[3], a[4], a[5]);
+  if (strcmp(call[0], "fork") == 0 || strcmp(call[0], "clone") == 0) {
+    if (result == 0) last = 0;
+    if (result > 0) {
+      int status;
+      waitpid((pid_t)result, &status, 0);
+      printf("%s: a child that ended with %d\n", call[0], status);
+      fflush(stdout);
+      exit(0); /* the rest was the child's */
+    }
+    return;
+  }
+  printf("%s: %ld %s\n", call[0], result, result < 0 ? strerrorname_np(errno) : "");
+  fflush(stdout);
+  last = result;
+}
+
+static char **rest;
+static int rest_count;
+
+static void all(void) {
+  while (rest_count > 0) {
+    int n = 0;
+    while (n < rest_count && strcmp(rest[n], ",") != 0) n++;
+    char **call = rest;
+    const int skip = n < rest_count ? n + 1 : n;
+    rest += skip;
+    rest_count -= skip;
+    if (n == 0) continue;
+    if (strcmp(call[0], "+signal") == 0) {
+      raise(SIGUSR1);
+    } else if (strcmp(call[0], "+child") == 0) {
+      fflush(stdout);
+      const pid_t child = vfork();
+      if (child == 0) {
+        all();
+        _exit(0);
+      }
+      int status;
+      waitpid(child, &status, 0);
+    } else {
+      one(call, n);
+    }
+  }
+}
+
+static void on_signal(int number) {
+  (void)number;
+  all();
+}
+
+int main(int argc, char **argv) {
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  signal(SIGUSR1, on_signal);
+  rest = argv + 1;
+  rest_count = argc - 1;
+  all();
+  return 0;
+}
