@@ -6,7 +6,7 @@
 #include "session.h"
 
 enum node_bits { TRACKED = 1, RESERVED = 2, DIRECTORY = 4, USED = 8, SEEN = 16 };
-enum process_bits { OUTSIDE = 1, JOINED = 2, EXEC_OPEN = 4 };
+enum process_bits { OUTSIDE = 1, JOINED = 2, EXEC_OPEN = 4, CHILD_ARRIVED = 8 };
 
 /* Each stands in the place of an info cell's object. */
 struct node_state {
@@ -16,9 +16,9 @@ struct node_state {
 };
 struct process_state {
   uint64_t data_moved;
-  int64_t exec_ns;
+  int64_t exec_ns, starts_ns;
   uint32_t bits;
-  uint32_t zero[9];
+  uint32_t zero[7];
 };
 struct place_state {
   uint64_t ino, data_moved;
@@ -105,13 +105,15 @@ static bool put_processes(const struct writer *w) {
   }
   for (struct fc_process *p = r->processes; p; p = p->hh.next) {
     if (!p->mentioned && fc_session_start_time(p->pid) < 0) {
-      if (p->exec_open) r->unseen_gone++;
+      if (p->exec_open || (p->starts_ns && !p->child_arrived)) r->unseen_gone++;
       continue;
     }
     const struct process_state state = {.data_moved = p->data_moved,
                                         .exec_ns = p->exec_ns,
+                                        .starts_ns = p->starts_ns,
                                         .bits = (p->outside ? OUTSIDE : 0u) | (p->joined ? JOINED : 0u) |
-                                                (p->exec_open ? EXEC_OPEN : 0u)};
+                                                (p->exec_open ? EXEC_OPEN : 0u) |
+                                                (p->child_arrived ? CHILD_ARRIVED : 0u)};
     struct fc_record record = {.type = FC_REC_CK_PROCESS, .pid = p->pid};
     if (put(w, &record, &state) < 0) return false;
   }
@@ -181,6 +183,8 @@ static void restore_process(struct fc_registry *r, const struct fc_replayed *rec
   if (!p) return;
   p->data_moved = state->data_moved;
   p->exec_ns = state->exec_ns;
+  p->starts_ns = state->starts_ns;
+  p->child_arrived = state->bits & CHILD_ARRIVED;
   p->outside = state->bits & OUTSIDE;
   p->joined = state->bits & JOINED;
   p->exec_open = state->bits & EXEC_OPEN;
