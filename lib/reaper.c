@@ -8,6 +8,7 @@
 #include "checkpoint.h"
 #include "lease.h"
 #include "ownership.h"
+#include "permission.h"
 #include "unseen.h"
 
 #define MODE_IS(st, type) (((st)->stx_mode & S_IFMT) == (type))
@@ -26,6 +27,11 @@ static bool out_of_time(struct fc_reaper *r) {
   if (r->stop && __atomic_load_n(r->stop, __ATOMIC_ACQUIRE)) r->late = true;
   if (!r->late && r->deadline_ns != FC_INFINITY_NS && fc_journal_now() >= r->deadline_ns) r->late = true;
   return r->late;
+}
+
+static void count_failure(struct fc_reaper *r, int rc) {
+  r->result->failed++;
+  if (rc == -EACCES) r->denied = true;
 }
 
 static int64_t record_capture(struct fc_reaper *r, const char *path, const struct fc_identity *identity) {
@@ -169,7 +175,7 @@ static enum verdict capture_and_remove(struct fc_reaper *r, const struct found *
   rc = fc_quarantine_take(&r->quarantine, f->place->fd, f->leaf, slot);
   if (rc == -ENOENT) return GONE;
   if (rc < 0) {
-    r->result->failed++;
+    count_failure(r, rc);
     fc_log_write(&r->log, FC_LOG_WARN, "cannot remove %s/%s: error %d", r->header->base, f->path, -rc);
     return SPARED;
   }
@@ -257,7 +263,7 @@ static bool find(struct fc_reaper *r, const struct place *place, struct fc_node 
   const int rc = fc_identity_take(place->fd, f->leaf, r->header->with_handle != 0, &f->identity, &f->st);
   if (rc == -ENOENT) return false;
   if (rc < 0 || fc_registry_path(node, r->path, FC_REAPER_PATH_BYTES) == 0) {
-    r->result->failed++;
+    count_failure(r, rc);
     return false;
   }
   /* Recorded as the other kind, or identity would have differed. */
@@ -318,7 +324,7 @@ static bool open_place(struct fc_reaper *r, struct fc_node *node, struct place *
   place->fd = fc_beneath_open(r->base_fd, node->parent ? r->path : "");
   if (place->fd < 0) {
     const int rc = place->fd;
-    if (rc != -ENOENT && rc != -ENOTDIR && rc != -ELOOP && rc != -EXDEV) r->result->failed++;
+    if (rc != -ENOENT && rc != -ENOTDIR && rc != -ELOOP && rc != -EXDEV) count_failure(r, rc);
     return false;
   }
   struct statx st;
@@ -386,8 +392,8 @@ void fc_reaper_recover(struct fc_reaper *r) {
   }
 }
 
-void fc_reaper_everything(struct fc_reaper *r) {
-  /* Children before parents, so that a directory is looked at when its own names have been dealt with. */
+/* Children before parents, so that a directory is looked at when its own names have been dealt with. */
+static void empty_places(struct fc_reaper *r) {
   struct fc_node *const root = &r->registry.root;
   for (struct fc_node *n = fc_registry_postorder(root, NULL); n && !out_of_time(r);
        n = fc_registry_postorder(root, n)) {
@@ -396,6 +402,16 @@ void fc_reaper_everything(struct fc_reaper *r) {
     empty_place(r, &place);
     (void)fc_sys_close(place.fd);
   }
+}
+
+void fc_reaper_everything(struct fc_reaper *r) {
+  empty_places(r);
+  if (!r->denied) return;
+  struct fc_opened *const opened = fc_permission_open_up(&r->ground, r->path);
+  if (!opened) return;
+  r->result->kept = r->result->replaced = r->result->in_use = r->result->failed = 0; /* counted again */
+  empty_places(r);
+  fc_permission_restore(&r->ground, opened, r->path);
 }
 
 void fc_reaper_pick(struct fc_reaper *r, struct fc_node *const *nodes, size_t count) {

@@ -49,6 +49,7 @@ struct fc_reaper {
   bool blind;  /* records of a neighbour, or of a living session, could not be read: anything may be in use */
   bool late;   /* the deadline has passed */
   bool told;   /* that there are no leases here */
+  bool denied; /* something failed for want of a permission */
   int64_t deadline_ns;
   struct fc_registry registry;
   struct fc_replay replay;
@@ -88,7 +89,8 @@ bool fc_reaper_ready(struct fc_reaper *reaper);
  * everything is given back, to be judged afresh. */
 void fc_reaper_recover(struct fc_reaper *reaper);
 
-/* The end: everything that is tracked. */
+/* The end: everything that is tracked. Directories of ours that were made unwritable or unreadable (0555, 0000) are
+ * given u+rwx for it, and get their mode back when they stay. */
 void fc_reaper_everything(struct fc_reaper *reaper);
 
 /* Only these, in this order (a directory behind what it holds). */
