@@ -64,6 +64,8 @@ enum fc_record_type {
   FC_REC_OUTSIDE,    /* this process removed a name outside the base (N6) */
   FC_REC_CAPTURE,    /* the reaper is about to move path to a quarantine slot */
   FC_REC_ADOPT,      /* the reaper of another session hands path over */
+  FC_REC_KEEP,       /* from outside: path is the user's until the session ends */
+  FC_REC_UNTRACK,    /* from outside: what stands at path, and below it, is not the session's any more */
   FC_REC_PAD,        /* nothing: the rest of a lap that a record did not fit into */
   FC_REC_CK_BEGIN,   /* a checkpoint: the registry as of its cover (snapshot.h) */
   FC_REC_CK_NODE,

@@ -269,6 +269,14 @@ static void used(struct fc_registry *r, const struct fc_replayed *rec) {
     data_moved(r, rec->path, rec->has_info ? &rec->info : NULL, rec->start.pid, rec->sequence);
 }
 
+/* Asked for from outside: with a directory goes what is in it. */
+static void untracked(struct fc_registry *r, const char *path) {
+  struct fc_node *top = fc_registry_find(r, path, true);
+  if (!top) return;
+  top->seen = true;
+  for (struct fc_node *n = fc_registry_postorder(top, NULL); n; n = fc_registry_postorder(top, n)) n->tracked = false;
+}
+
 static void captured(struct fc_registry *r, const struct fc_replayed *rec) {
   if (r->no_captures) return;
   const size_t len = strlen(rec->path);
@@ -352,6 +360,13 @@ void fc_ownership_apply(struct fc_registry *r, const struct fc_replayed *rec) {
     return;
   case FC_REC_USED:
     used(r, rec);
+    return;
+  case FC_REC_KEEP:
+    reserve(r, rec->path, NULL);
+    untracked(r, rec->path);
+    return;
+  case FC_REC_UNTRACK:
+    untracked(r, rec->path);
     return;
   case FC_REC_CAPTURE:
     captured(r, rec);

@@ -24,7 +24,7 @@
 #include "journal.h"
 
 #define FC_SESSION_MAGIC "fcsess\r\n"
-#define FC_SESSION_VERSION 1u
+#define FC_SESSION_VERSION 2u
 #define FC_SESSION_PREFIX "session-"
 #define FC_ID_HEX 16
 
