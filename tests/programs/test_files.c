@@ -96,7 +96,7 @@ Test(files, split_csplit_truncate_tee_and_dd_leave_nothing) {
           "seq 1000 > n; split -l 100 -d n l.; split -n 3 --additional-suffix=.p n; csplit -s n 100 500 '{1}'; ls\n"
           "csplit -s -k n 10 /no-such/; echo $?; csplit -s n /no-such/; echo $?; split -b 100 --filter='cat > $FILE.f' n\n"
           "truncate -s 10 n new; truncate -s -5 n; truncate -r n other; truncate -c -s 5 not-made; wc -c < n\n"
-          "seq 3 | tee a b | tee -a a > c; cat a; echo x | tee no/such; echo $?; mkfifo p; seq 3 > p & cat p; wait\n"
+          "seq 3 | tee a b | tee -a d > c; seq 2 | tee -a d >> c; cat a d; echo x | tee no/such; echo $?; mkfifo p; seq 3 > p & cat p; wait\n"
           "dd if=/dev/zero of=z bs=1k count=4 2> /dev/null; dd if=a of=z conv=notrunc,fsync 2> /dev/null\n"
           "dd if=z of=z2 oflag=direct bs=4k count=1 2> /dev/null; dd of=e if=a conv=excl 2> /dev/null\n"
           "dd of=e if=a conv=excl 2> /dev/null; echo $?; fallocate -l 10k big; mknod pipe p; ls -l | wc -l; ls\n");
