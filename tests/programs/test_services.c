@@ -7,7 +7,7 @@
 
 #include "../harness/harness.h"
 
-TestSuite(services, .fini = fct_teardown, .timeout = 140);
+TestSuite(services, .fini = fct_teardown, .timeout = 280);
 
 #define NOBODY 65534
 
