@@ -21,6 +21,11 @@ static uid_t service_user(void) {
 /* Waits for processes that are nobody's children here; the run has a time limit. */
 #define WAIT_UNTIL(condition) "until " condition "; do sleep 0.02; done\n"
 
+/* After a crash: what the session makes last, to see that it was cleaned up at all. What was killed may be dying still
+ * when the script ends, and then the next start cleans up. */
+#define MAKE_OWN "mkdir $BASE/own; touch $BASE/own/x\n"
+#define OWN_IS_GONE FCT_LIST("base/own", "base/own/x")
+
 /* ---- PostgreSQL ---- */
 
 /* Its programs are not in the PATH of most distributions. */
@@ -89,15 +94,15 @@ Test(services, a_postgresql_database_of_the_user_is_whole) {
 
 Test(services, a_postgresql_database_of_the_user_is_whole_after_a_crash) {
   need_postgres();
-  FCT_USER_DATA_WHOLE(.uid = service_user(), .lingers = true,
-                      .setup = "D=$BASE/data\n" PG_COMMANDS "cd base; pg_init; pg_start; pg_stop",
-                      .script =
-                          "D=$BASE/data\n" PG_COMMANDS "cd base; pg_run\n" PG_LOAD PG_CHANGE
-                          "sql \"insert into t select i, 'late' from generate_series(40001, 50000) i\"; pg_kill\n",
-                      .verify = "D=$BASE/data\n" PG_COMMANDS "cd base; pg_start; sql 'select count(*), sum(x) from t'\n"
-                                "grep -c 'redo done' server.log; pg_dump -h $BASE -U me postgres | grep -v restrict | "
-                                "md5sum; pg_stop\n",
-                      .vary = FCT_LIST("base/data/*", "base/initdb.log", "base/server.log"));
+  FCT_USER_DATA_WHOLE(
+          .uid = service_user(), .lingers = true, .killed = true, .gone = OWN_IS_GONE,
+          .setup = "D=$BASE/data\n" PG_COMMANDS "cd base; pg_init; pg_start; pg_stop",
+          .script = "D=$BASE/data\n" PG_COMMANDS "cd base; pg_run\n" PG_LOAD PG_CHANGE
+                    "sql \"insert into t select i, 'late' from generate_series(40001, 50000) i\"; pg_kill\n" MAKE_OWN,
+          .verify = "D=$BASE/data\n" PG_COMMANDS "cd base; pg_start; sql 'select count(*), sum(x) from t'\n"
+                    "grep -c 'redo done' server.log; pg_dump -h $BASE -U me postgres | grep -v restrict | "
+                    "md5sum; pg_stop\n",
+          .vary = FCT_LIST("base/data/*", "base/initdb.log", "base/server.log"));
 }
 
 /* ---- Redis ---- */
@@ -169,9 +174,9 @@ Test(services, a_redis_dump_of_the_user_is_whole) {
 Test(services, a_redis_log_of_the_user_is_whole_after_a_crash) {
   fct_need("redis-server");
   fct_need("redis-cli");
-  FCT_USER_DATA_WHOLE(.lingers = true, .setup = REDIS_OF_THE_USER("yes"),
+  FCT_USER_DATA_WHOLE(.lingers = true, .killed = true, .gone = OWN_IS_GONE, .setup = REDIS_OF_THE_USER("yes"),
                       .script = "D=$BASE/redis\n" REDIS_COMMANDS "redis_start yes\n" REDIS_USE
-                                "redis_end kill -9 $(cat $D/pid)\n",
+                                "redis_end kill -9 $(cat $D/pid)\n" MAKE_OWN,
                       .verify = REDIS_VERIFY("yes"), .vary = FCT_LIST("base/redis/*"));
 }
 
