@@ -16,7 +16,8 @@ TestSuite(tools, .fini = fct_teardown, .timeout = 120);
 
 Test(tools, git_clone_commit_and_collect_leave_nothing) {
   fct_need("git");
-  FCT_LEAVES_NOTHING(.script =
+  FCT_LEAVES_NOTHING(.lingers = true,
+                     .script =
                          IN_BASE "(" REPOSITORY ")\n"
                                  "git clone -q repo clone; git clone -q --bare --no-hardlinks repo bare.git\n"
                                  "git clone -q \"file://$PWD/repo\" --depth 2 shallow; ls shallow\n"
@@ -29,6 +30,7 @@ Test(tools, git_clone_commit_and_collect_leave_nothing) {
 Test(tools, git_worktree_stash_and_rebase_leave_nothing) {
   fct_need("git");
   FCT_LEAVES_NOTHING(
+          .lingers = true,
           .script = IN_BASE REPOSITORY
           "git worktree add -q ../tree HEAD~2; ls ../tree; echo x > ../tree/f1; git worktree list | wc -l\n"
           "git worktree remove ../tree; echo $?; git worktree remove --force ../tree; ls ..\n"
@@ -70,7 +72,9 @@ Test(tools, sqlite_command_leaves_nothing) {
 
 Test(tools, sqlite_command_killed_in_a_transaction_leaves_nothing) {
   fct_need("sqlite3");
+  /* The one that says so may be the last to leave. */
   FCT_LEAVES_NOTHING(
+          .lingers = true,
           .script = IN_BASE
           "mkfifo in; sqlite3 db < in & pid=$!; exec 5> in\n"
           "echo 'create table t(x); pragma cache_size=1; begin exclusive;\n"
