@@ -161,6 +161,7 @@ struct fct_case {
       *gone; /* names that the script makes and that must be gone; default: one is made after the script */
   const char *const *vary; /* globs: names whose contents differ from run to run */
   const char *verify;      /* a script, run plain afterwards, whose output must be that of the plain world */
+  uid_t uid;               /* 0: as the tests run; else the world is given to it */
   bool lingers;            /* processes of the session outlive the program: they are waited for */
   bool killed;             /* ends by SIGKILL: the guardian cleans up in its own time, without one the next start */
 };

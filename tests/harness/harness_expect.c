@@ -24,27 +24,29 @@ struct story {
   const char *verified;
 };
 
-static void await_cleanup_after_kill(const struct story *story) {
-  if (story->mode == FCT_BARE) fct_next_start(story->world, FCT_BARE);
+static void await_cleanup_after_kill(const struct story *story, uid_t uid) {
+  /* Whoever starts next cleans up, if it is the same user. */
+  if (story->mode == FCT_BARE) FCT_EXECUTE(story->world, .mode = FCT_BARE, .uid = uid, .argv = FCT_LIST("true"));
   if (story->mode == FCT_RUN) cr_assert(fct_wait_no_guardian(story->world), "the guardian is still there after 10 s");
 }
 
 static struct story tell(const struct fct_case *what, enum fct_mode mode, bool canary) {
   struct story story = {.world = fct_world_new(), .mode = mode};
   const struct fct_world *world = story.world;
+  if (what->uid) fct_world_give(world, what->uid);
   if (what->setup) {
-    struct fct_result setup = FCT_EXECUTE(world, .script = fct_format("set -e\n%s", what->setup));
+    struct fct_result setup = FCT_EXECUTE(world, .uid = what->uid, .script = fct_format("set -e\n%s", what->setup));
     cr_assert_eq(setup.status, 0, "the set-up failed: status %d\n%s", setup.status, setup.err);
   }
   story.before = fct_tree_of(world->dir);
   const char *script = what->script && canary ? fct_format(WITH_CANARY, what->script) : what->script;
   story.result = FCT_EXECUTE(world, .mode = mode, .script = script, .shell = what->shell, .argv = what->argv,
-                             .env = what->env, .options = what->options);
+                             .env = what->env, .options = what->options, .uid = what->uid);
   if (what->lingers) cr_assert(fct_wait_no_members(world) && fct_wait_no_guardian(world), "it does not end");
-  if (what->killed) await_cleanup_after_kill(&story);
+  if (what->killed) await_cleanup_after_kill(&story, what->uid);
   story.after = fct_tree_of(world->dir);
   if (what->verify) {
-    struct fct_result verified = FCT_EXECUTE(world, .script = what->verify);
+    struct fct_result verified = FCT_EXECUTE(world, .uid = what->uid, .script = what->verify);
     story.verified = fct_format("status %d\n%s%s", verified.status, verified.out, verified.err);
   }
   return story;
