@@ -16,15 +16,15 @@ static bool still_named(int dirfd, const char *name, int fd) {
          there.stx_dev_major == here.stx_dev_major && there.stx_dev_minor == here.stx_dev_minor;
 }
 
-bool fc_departure_try(int dirfd, const char *name, int fd, const struct fc_session_header *header,
-                      int64_t deadline_ns) {
-  if (fc_sys_lock(fd, FC_F_OFD_SETLK, F_WRLCK, FC_BYTE_MEMBERS, NULL) < 0) return false;
-  if (still_named(dirfd, name, fd)) {
-    struct fc_reap_result result;
-    (void)fc_ending_run(dirfd, name, fd, header, deadline_ns, &result); /* what is left is the next start's */
-  }
+enum fc_departure_answer fc_departure_try(int dirfd, const char *name, int fd, const struct fc_session_header *header,
+                                          int64_t deadline_ns) {
+  if (fc_sys_lock(fd, FC_F_OFD_SETLK, F_WRLCK, FC_BYTE_MEMBERS, NULL) < 0) return FC_DEPARTURE_HELD;
+  struct fc_reap_result result;
+  /* What is left is the next start's. */
+  const bool soon =
+      still_named(dirfd, name, fd) && fc_ending_run(dirfd, name, fd, header, deadline_ns, &result) == FC_END_SOON;
   (void)fc_sys_lock(fd, FC_F_OFD_SETLK, F_UNLCK, FC_BYTE_MEMBERS, NULL);
-  return true;
+  return soon ? FC_DEPARTURE_SOON : FC_DEPARTURE_TRIED;
 }
 
 /* Somebody else reaps: wait a moment for the word that it is done. Returns true when it is. */
@@ -93,7 +93,10 @@ void fc_departure_finish(struct fc_session *s, int fd) {
     } else {
       if (dirfd < 0) dirfd = fc_sys_openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
       if (dirfd < 0) break;
-      if (fc_departure_try(dirfd, name, fd, s->header, deadline)) break;
+      const enum fc_departure_answer answer = fc_departure_try(dirfd, name, fd, s->header, deadline);
+      if (answer == FC_DEPARTURE_TRIED) break;
+      uint32_t nothing = 0;
+      if (answer == FC_DEPARTURE_SOON) (void)fc_sys_futex(&nothing, FC_FUTEX_WAIT, 0, SLICE_MS);
     }
     if (deadline != FC_INFINITY_NS && fc_journal_now() >= deadline) break;
   }

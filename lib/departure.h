@@ -29,7 +29,13 @@ void fc_departure_finish(struct fc_session *session, int fd);
 void fc_departure(struct fc_session *session);
 
 /* Takes the exclusive lock on the open session file `name` of dirfd without waiting, makes sure that the name still
- * means this file, and reaps. Returns true when it got the lock. For orphans and departures. */
-bool fc_departure_try(int dirfd, const char *name, int fd, const struct fc_session_header *header, int64_t deadline_ns);
+ * means this file, and reaps. For orphans and departures. */
+enum fc_departure_answer {
+  FC_DEPARTURE_HELD,  /* somebody else has the lock */
+  FC_DEPARTURE_TRIED, /* what could be done now is done */
+  FC_DEPARTURE_SOON   /* in a moment, a second at most (FC_END_SOON) */
+};
+enum fc_departure_answer fc_departure_try(int dirfd, const char *name, int fd, const struct fc_session_header *header,
+                                          int64_t deadline_ns);
 
 #endif

@@ -123,8 +123,10 @@ static enum fc_end_outcome end(struct fc_reaper *r, int opened, const char *name
   uint8_t boot_id[16];
   const bool across_boot = fc_session_boot_id(boot_id) && memcmp(boot_id, h->boot_id, sizeof boot_id) != 0;
   unsigned alive = 0;
-  const unsigned unseen = across_boot ? 0 : fc_ownership_unseen(&r->registry, &alive);
+  unsigned arriving = 0;
+  const unsigned unseen = across_boot ? 0 : fc_ownership_unseen(&r->registry, &alive, &arriving);
   if (alive > 0) return FC_END_WAIT;
+  if (arriving > 0) return FC_END_SOON;
   if (!policy_deletes(r)) {
     if (h->policy.on_exit == FC_ON_EXIT_REPORT) report(r);
     set_state(r, FC_STATE_CLOSED);
@@ -142,7 +144,7 @@ enum fc_end_outcome fc_ending_run(int dirfd, const char *name, int fd, const str
   const int opened = fc_reaper_open(r, dirfd, fd, header, false, deadline_ns, result);
   const enum fc_end_outcome outcome = end(r, opened, name);
   /* Whoever leaves waits for this word, within its budget. While a process without a lock lives nothing is done. */
-  if (r->journal.first && outcome != FC_END_WAIT) {
+  if (r->journal.first && outcome != FC_END_WAIT && outcome != FC_END_SOON) {
     const uint32_t done = outcome == FC_END_DONE || outcome == FC_END_CLOSED ? FC_DONE_REAPED : FC_DONE_DEFERRED;
     __atomic_store_n(&r->journal.words->done, done, __ATOMIC_RELEASE);
     (void)fc_sys_futex(&r->journal.words->done, FC_FUTEX_WAKE, INT32_MAX, -1);

@@ -7,6 +7,7 @@
 #include "beneath.h"
 #include "departure.h"
 
+#define SOON_MS 20
 #define STALE_S 3600 /* an unpublished file that nobody holds for so long is what a killed start left */
 
 /* Same boot: the free lock proves it. Another boot: only where no other machine can hold the lock. */
@@ -28,6 +29,15 @@ static void drop_stale(int dirfd, const char *name) {
       st.stx_mtime.tv_sec + STALE_S < now.tv_sec && fc_session_probe(fd, FC_BYTE_MEMBERS) == F_UNLCK)
     (void)fc_sys_unlinkat(dirfd, name, 0);
   (void)fc_sys_close(fd);
+}
+
+static void reap_dead(int dirfd, const char *name, int fd, const struct fc_session_header *header,
+                      int64_t deadline_ns) {
+  while (fc_departure_try(dirfd, name, fd, header, deadline_ns) == FC_DEPARTURE_SOON) {
+    uint32_t nothing = 0;
+    if (deadline_ns != FC_INFINITY_NS && fc_journal_now() >= deadline_ns) return;
+    (void)fc_sys_futex(&nothing, FC_FUTEX_WAIT, 0, SOON_MS);
+  }
 }
 
 unsigned fc_orphan_scan(int dirfd, const char *dir, const char *own_id, bool reap, int64_t deadline_ns,
@@ -57,7 +67,7 @@ unsigned fc_orphan_scan(int dirfd, const char *dir, const char *own_id, bool rea
         const uint32_t state = header->words.state;
         if ((state == FC_STATE_LIVE || state == FC_STATE_REAPING) && is_dead(fd, header, boot_id, known_boot)) {
           dead++;
-          if (reap) (void)fc_departure_try(dirfd, entry.name, fd, header, deadline_ns);
+          if (reap) reap_dead(dirfd, entry.name, fd, header, deadline_ns);
         }
         (void)fc_sys_close(fd);
       } else if (verdict != FC_VERDICT_ABSENT && warn) {

@@ -46,8 +46,9 @@ bool fc_ownership_holds_in(struct fc_registry *registry, const struct fc_node *n
  * a checkpoint of a living session has overtaken the reader, who begins anew; -ENOMEM; or -errno. */
 int fc_ownership_replay(struct fc_registry *registry, struct fc_replay *replay);
 
-/* How many processes were seen to exec and have not been seen to arrive, and of these how many still live by pid and
- * start time (they had no fd to hold the lock with), or may be about to arrive. */
-unsigned fc_ownership_unseen(struct fc_registry *registry, unsigned *alive);
+/* How many processes were seen to exec, or to start a child, and the new image has not been seen to arrive. *alive: how
+ * many of these live by pid and start time (they had no fd to hold the lock with). *arriving: how many children may
+ * still be on their way, since who was starting them was killed a moment ago. */
+unsigned fc_ownership_unseen(struct fc_registry *registry, unsigned *alive, unsigned *arriving);
 
 #endif
