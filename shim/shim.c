@@ -14,6 +14,7 @@
 #include "guard.h"
 #include "member.h"
 #include "message.h"
+#include "named.h"
 #include "orphan.h"
 #include "real.h"
 #include "sweeping.h"
@@ -123,23 +124,27 @@ static void start_guardian(const struct fc_session *session) {
 static void lead(const struct fc_config *config) {
   char message[FC_MESSAGE_MAX];
   struct fc_session *session = &fc_member.sessions[0];
+  /* A descendant that could not join (another user, no fd to spare) is not the one to tell. */
+  const char *const outer = fc_config_session_name(config) ? NULL : config->session;
   if (fc_member.count == FC_NEST_MAX) fc_member.count--; /* deeper than we follow: the outermost is dropped */
   memmove(session + 1, session, fc_member.count * sizeof *session);
   if (fc_session_establish(session, config, 0, environ, NULL, message, sizeof message) != 0) {
     memmove(session, session + 1, fc_member.count * sizeof *session);
     memset(session + fc_member.count, 0, sizeof *session);
-    /* A descendant that could not join (another user, no fd to spare) is not the one to tell. */
-    if (!config->session) say(message);
+    if (!outer) say(message);
     return;
   }
   fc_member.count++;
-  announce(session, config->session);
+  announce(session, outer);
+  if (session->found && config->policy.log_level >= FC_LOG_WARN &&
+      fc_named_differs(session, config, environ, message, sizeof message))
+    say(message);
   char dir[PATH_MAX];
   if (!fc_session_split(fc_session_path(session), dir, sizeof dir)) return;
   const int dirfd = fc_sys_openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
   if (dirfd < 0) return;
   (void)fc_orphan_scan(dirfd, dir, session->header->id, config->policy.on_startup != 0,
-                       fc_journal_deadline(config->policy.exit_budget_ns), config->session ? NULL : warn, NULL);
+                       fc_journal_deadline(config->policy.exit_budget_ns), outer ? NULL : warn, NULL);
   (void)fc_sys_close(dirfd);
   if (config->policy.guardian && !config->session) start_guardian(session);
 }
