@@ -3,7 +3,6 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,10 +20,24 @@
 #define ASAN_VARIABLE "ASAN_OPTIONS"
 #define ASAN_OPTION "verify_asan_link_order"
 
+#if defined(__LP64__)
+typedef Elf64_Ehdr elf_header;
+typedef Elf64_Phdr elf_segment;
+typedef Elf64_Dyn elf_dynamic;
+typedef Elf64_Nhdr elf_note;
+typedef Elf64_Addr elf_address;
+#else
+typedef Elf32_Ehdr elf_header;
+typedef Elf32_Phdr elf_segment;
+typedef Elf32_Dyn elf_dynamic;
+typedef Elf32_Nhdr elf_note;
+typedef Elf32_Addr elf_address;
+#endif
+
 struct image {
   int fd;
-  ElfW(Ehdr) header;
-  ElfW(Phdr) segments[HEADERS_MAX];
+  elf_header header;
+  elf_segment segments[HEADERS_MAX];
   size_t count;
 };
 
@@ -71,6 +84,8 @@ static bool resolve(const char *program, char *path, size_t size) {
   if (!find_program(program, path, size)) return false;
   for (int i = 0; i < SCRIPTS_MAX; i++) {
     char next[PATH_MAX];
+    struct stat st;
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) return false; /* opening a device may do something */
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return true; /* executable but not readable: its mode still tells something */
     const bool script = interpreter_of(fd, next, sizeof next);
@@ -108,19 +123,19 @@ static bool read_segments(struct image *image) {
          read_at(image->fd, image->segments, image->count * sizeof *image->segments, (off_t)image->header.e_phoff);
 }
 
-static const ElfW(Phdr) * segment(const struct image *image, uint32_t type) {
+static const elf_segment *segment(const struct image *image, uint32_t type) {
   for (size_t i = 0; i < image->count; i++)
     if (image->segments[i].p_type == type) return &image->segments[i];
   return NULL;
 }
 
-static bool notes_say_go(const struct image *image, const ElfW(Phdr) * notes) {
+static bool notes_say_go(const struct image *image, const elf_segment *notes) {
   if (notes->p_filesz > NOTES_MAX) return false;
   char *const bytes = malloc(notes->p_filesz + 1);
   bool go = false;
   if (bytes && read_at(image->fd, bytes, notes->p_filesz, (off_t)notes->p_offset)) {
-    for (size_t at = 0; at + sizeof(ElfW(Nhdr)) <= notes->p_filesz;) {
-      ElfW(Nhdr) note;
+    for (size_t at = 0; at + sizeof(elf_note) <= notes->p_filesz;) {
+      elf_note note;
       memcpy(&note, bytes + at, sizeof note);
       at += sizeof note;
       if (note.n_namesz > notes->p_filesz || note.n_descsz > notes->p_filesz) break;
@@ -141,9 +156,9 @@ static bool is_go(const struct image *image) {
 }
 
 /* Where an address of the image stands in the file, or -1. */
-static off_t offset_of(const struct image *image, ElfW(Addr) address) {
+static off_t offset_of(const struct image *image, elf_address address) {
   for (size_t i = 0; i < image->count; i++) {
-    const ElfW(Phdr) *const s = &image->segments[i];
+    const elf_segment *const s = &image->segments[i];
     if (s->p_type == PT_LOAD && address >= s->p_vaddr && address - s->p_vaddr < s->p_filesz)
       return (off_t)(s->p_offset + (address - s->p_vaddr));
   }
@@ -155,9 +170,9 @@ static bool is_asan(const char *library) {
 }
 
 static bool needs_asan(const struct image *image) {
-  const ElfW(Phdr) *const dynamic = segment(image, PT_DYNAMIC);
+  const elf_segment *const dynamic = segment(image, PT_DYNAMIC);
   if (!dynamic || dynamic->p_filesz > NOTES_MAX) return false;
-  ElfW(Dyn) *const list = malloc(dynamic->p_filesz + 1);
+  elf_dynamic *const list = malloc(dynamic->p_filesz + 1);
   bool found = false;
   if (list && read_at(image->fd, list, dynamic->p_filesz, (off_t)dynamic->p_offset)) {
     const size_t count = dynamic->p_filesz / sizeof *list;
@@ -182,7 +197,7 @@ static bool is_loader(const char *path) {
   return strncmp(leaf, "ld-linux", 8) == 0 || strncmp(leaf, "ld-2.", 5) == 0 || strcmp(leaf, "ld.so") == 0;
 }
 
-static bool has_other_libc(const struct image *image, const ElfW(Phdr) * loader) {
+static bool has_other_libc(const struct image *image, const elf_segment *loader) {
   char name[PATH_MAX] = "";
   if (loader->p_filesz >= sizeof name || !read_at(image->fd, name, loader->p_filesz, (off_t)loader->p_offset))
     return false;
@@ -200,7 +215,7 @@ static enum fc_coverage_kind judge(struct image *image, const struct image *shim
     return FC_COVERAGE_MACHINE;
   if (!read_segments(image)) return FC_COVERED;
   if (is_go(image)) return FC_COVERAGE_GO;
-  const ElfW(Phdr) *const loader = segment(image, PT_INTERP);
+  const elf_segment *const loader = segment(image, PT_INTERP);
   if (!loader) return is_loader(path) ? FC_COVERED : FC_COVERAGE_STATIC;
   if (has_other_libc(image, loader)) return FC_COVERAGE_LIBC;
   *asan = needs_asan(image);

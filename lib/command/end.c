@@ -1,6 +1,5 @@
 #include "end.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdbool.h>
@@ -9,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "beneath.h"
 #include "config.h"
 #include "ending.h"
 #include "holders.h"
@@ -74,15 +74,16 @@ static void forget(struct found *found) {
 /* The best session of one state directory, which stays open and locked. */
 static bool find_in(struct found *found, const char *name) {
   static struct fc_session_header header;
-  const int copy = openat(found->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR *list = copy >= 0 ? fdopendir(copy) : NULL;
+  static char buffer[FC_LIST_BYTES];
+  struct fc_list list;
+  struct fc_entry entry;
   int best = 0;
-  const struct dirent *entry;
-  while (list && (entry = readdir(list))) {
+  fc_list_begin(&list, found->dirfd, buffer);
+  while (fc_list_next(&list, &entry) == 1) {
     int fd;
-    if (strncmp(entry->d_name, FC_SESSION_PREFIX, sizeof FC_SESSION_PREFIX - 1) != 0) continue;
-    if (strlen(entry->d_name) >= sizeof found->file) continue;
-    if (fc_session_open_file(found->dirfd, entry->d_name, &fd, &header) != FC_VERDICT_VALID) continue;
+    if (strncmp(entry.name, FC_SESSION_PREFIX, sizeof FC_SESSION_PREFIX - 1) != 0) continue;
+    if (strlen(entry.name) >= sizeof found->file) continue;
+    if (fc_session_open_file(found->dirfd, entry.name, &fd, &header) != FC_VERDICT_VALID) continue;
     const int fits = rank(&header, name);
     if (fits <= best) {
       (void)close(fd);
@@ -92,9 +93,8 @@ static bool find_in(struct found *found, const char *name) {
     forget(found);
     found->fd = fd;
     found->header = header;
-    memcpy(found->file, entry->d_name, strlen(entry->d_name) + 1);
+    memcpy(found->file, entry.name, strlen(entry.name) + 1);
   }
-  if (list) (void)closedir(list);
   return best > 0;
 }
 

@@ -1,10 +1,12 @@
 #include "holders.h"
 
-#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "beneath.h"
 
 static bool maps_it(pid_t pid, const char *file) {
   char path[64];
@@ -20,18 +22,22 @@ static bool maps_it(pid_t pid, const char *file) {
 /* On its way through an exec a process holds the file open; a static program until its end. */
 static bool opened_it(pid_t pid, const char *file) {
   char path[64];
+  char buffer[FC_LIST_BYTES];
   (void)snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
-  DIR *fds = opendir(path);
+  const int fds = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fds < 0) return false;
+  struct fc_list list;
+  struct fc_entry entry;
   bool found = false;
-  const struct dirent *entry;
-  while (fds && !found && (entry = readdir(fds))) {
+  fc_list_begin(&list, fds, buffer);
+  while (!found && fc_list_next(&list, &entry) == 1) {
     char target[PATH_MAX];
-    const ssize_t n = readlinkat(dirfd(fds), entry->d_name, target, sizeof target - 1);
+    const ssize_t n = readlinkat(fds, entry.name, target, sizeof target - 1);
     if (n <= 0) continue;
     target[n] = '\0';
     found = strstr(target, file) != NULL;
   }
-  if (fds) (void)closedir(fds);
+  (void)close(fds);
   return found;
 }
 
@@ -50,18 +56,22 @@ static void name_of(pid_t pid, char *out, size_t size) {
 size_t fc_holders_find(const struct fc_session_header *header, struct fc_holder *holders, size_t max) {
   char file[64];
   (void)snprintf(file, sizeof file, "/" FC_SESSION_PREFIX "%s", header->id);
-  DIR *proc = opendir("/proc");
+  char buffer[FC_LIST_BYTES];
+  const int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (proc < 0) return 0;
+  struct fc_list list;
+  struct fc_entry entry;
   size_t count = 0;
-  const struct dirent *entry;
-  while (proc && count < max && (entry = readdir(proc))) {
+  fc_list_begin(&list, proc, buffer);
+  while (count < max && fc_list_next(&list, &entry) == 1) {
     char *end;
-    const long pid = strtol(entry->d_name, &end, 10);
+    const long pid = strtol(entry.name, &end, 10);
     if (*end || pid <= 0 || pid == getpid()) continue;
     if (!maps_it((pid_t)pid, file) && !opened_it((pid_t)pid, file)) continue;
     holders[count].pid = (pid_t)pid;
     name_of((pid_t)pid, holders[count].program, sizeof holders[count].program);
     count++;
   }
-  if (proc) (void)closedir(proc);
+  (void)close(proc);
   return count;
 }

@@ -1,6 +1,5 @@
 #include "launcher.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "base.h"
+#include "beneath.h"
 #include "config.h"
 #include "coverage.h"
 #include "departure.h"
@@ -114,15 +114,17 @@ static int become_member(struct fc_session *session, char **argv) {
 /* People who point the base at a directory of theirs by mistake should see it. A session that was found has made some
  * of them itself. */
 static void say_entries(const struct fc_session *session) {
-  DIR *base = isatty(STDERR_FILENO) && !session->found ? opendir(fc_session_base(session)) : NULL;
-  if (!base) return;
+  static char buffer[FC_LIST_BYTES];
+  if (session->found || !isatty(STDERR_FILENO)) return;
+  const int base = open(fc_session_base(session), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (base < 0) return;
+  struct fc_list list;
+  struct fc_entry entry;
   unsigned count = 0;
-  const struct dirent *entry;
-  while (count <= ENTRIES_MAX && (entry = readdir(base)))
-    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-        strncmp(entry->d_name, FC_QUARANTINE_PREFIX, sizeof FC_QUARANTINE_PREFIX - 1) != 0)
-      count++;
-  (void)closedir(base);
+  fc_list_begin(&list, base, buffer);
+  while (count <= ENTRIES_MAX && fc_list_next(&list, &entry) == 1)
+    if (strncmp(entry.name, FC_QUARANTINE_PREFIX, sizeof FC_QUARANTINE_PREFIX - 1) != 0) count++;
+  (void)close(base);
   if (count == 0) return;
   const bool more = count > ENTRIES_MAX;
   (void)fprintf(stderr, "filecleanup-run: %s already holds %u%s %s; what is there stays\n", fc_session_base(session),
@@ -163,7 +165,8 @@ static int set_environment(const struct launch *launch, const struct fc_session 
 static int become_uncovered(const struct launch *launch, const char *why, char **argv) {
   (void)fprintf(stderr, "%s\n", why);
   unmake_private_base(launch);
-  (void)(launch->outer ? setenv("FILECLEANUP_SESSION", launch->outer, 1) : unsetenv("FILECLEANUP_SESSION"));
+  if (launch->options.session)
+    (void)(launch->outer ? setenv("FILECLEANUP_SESSION", launch->outer, 1) : unsetenv("FILECLEANUP_SESSION"));
   return become(argv);
 }
 
