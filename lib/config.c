@@ -41,8 +41,6 @@ _Static_assert(sizeof(struct fc_policy) == 4184, "policy layout");
 #define INTERVAL_MIN_NS (NS_PER_S / 1000)
 #define EXIT_BUDGET_DEFAULT_NS (5 * NS_PER_S)
 
-#define SESSION_NAME_PREFIX "name:"
-#define SESSION_NAME_MAX 64
 #define SESSION_NAME_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 
 /* words: each with its NUL, in the order of their enum; an empty one ends them. One text, not a table of pointers:
@@ -293,19 +291,28 @@ static const char *set_disable(struct fc_config *config, const char *value) {
   return NULL;
 }
 
+bool fc_config_is_session_name(const char *name) {
+  const size_t length = strspn(name, SESSION_NAME_CHARACTERS);
+  return length > 0 && length <= FC_SESSION_NAME_MAX && name[length] == '\0' && name[0] != '.';
+}
+
+const char *fc_config_session_name(const struct fc_config *config) {
+  static const size_t prefix = sizeof FC_SESSION_NAME_PREFIX - 1;
+  if (!config->session || strncmp(config->session, FC_SESSION_NAME_PREFIX, prefix) != 0) return NULL;
+  return config->session + prefix;
+}
+
 /* What stands here without "name:" was put there by a shim and is checked by who opens it. */
 static const char *set_session(struct fc_config *config, const char *value) {
-  static const size_t prefix = sizeof SESSION_NAME_PREFIX - 1;
-  if (strncmp(value, SESSION_NAME_PREFIX, prefix) == 0) {
-    const char *name = value + prefix;
-    size_t length = strspn(name, SESSION_NAME_CHARACTERS);
-    if (length == 0 || length > SESSION_NAME_MAX || name[length] != '\0' || name[0] == '.')
+  static const size_t prefix = sizeof FC_SESSION_NAME_PREFIX - 1;
+  if (strncmp(value, FC_SESSION_NAME_PREFIX, prefix) == 0) {
+    if (!fc_config_is_session_name(value + prefix))
       return "not the name of a session; use name: and 1 to 64 letters, digits, - _ or . (not first)";
   }
   config->session = value[0] == '\0' ? NULL : value;
   return NULL;
 }
-_Static_assert(SESSION_NAME_MAX == 64, "the message of set_session names the limit");
+_Static_assert(FC_SESSION_NAME_MAX == 64, "the message of set_session names the limit");
 
 #define VARIABLE_PREFIX "FILECLEANUP_"
 

@@ -25,6 +25,11 @@ enum fc_log_level { FC_LOG_OFF = 0, FC_LOG_ERROR, FC_LOG_WARN, FC_LOG_INFO, FC_L
 
 #define FC_KEEP_MAX 2048
 #define FC_FILE_MAX 1024
+#define FC_SESSION_NAME_PREFIX "name:"
+#define FC_SESSION_NAME_MAX 64
+
+/* 1 to 64 letters, digits, - _ or . (not first). */
+bool fc_config_is_session_name(const char *name);
 
 /* The whole effective policy of a session. It stands in the session file's header, where 32- and 64-bit processes read
  * it, so every field has a fixed width and the offsets are asserted in config.c. */
@@ -57,8 +62,12 @@ struct fc_config {
   bool has_base;            /* FILECLEANUP_BASE_DIR is set and not empty */
   char base[PATH_MAX];      /* as given, made absolute lexically against the working directory */
   char state_dir[PATH_MAX]; /* as given, absolute; "" = choose by the rule of DESIGN 4.5 */
-  const char *session;      /* value of FILECLEANUP_SESSION inside envp, NULL when unset or empty */
+  const char *session; /* tokens, or FC_SESSION_NAME_PREFIX and a name: the value of FILECLEANUP_SESSION inside envp,
+                          NULL when unset or empty */
 };
+
+/* The name of the session that is asked for by name, or NULL. */
+const char *fc_config_session_name(const struct fc_config *config);
 
 /* Fills *config with the defaults of the documentation. */
 void fc_config_default(struct fc_config *config);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "ending.h"
+#include "named.h"
 #include "sweeper.h"
 
 #define SLICE_MS 20 /* between two looks at whether the one we wait for still lives */
@@ -66,8 +67,11 @@ void fc_departure_scope(const struct fc_session *s, uint32_t pid) {
 int fc_departure_begin(struct fc_session *s) {
   if (!s->header || !s->lock_page) return -1;
   const bool inert_after = s->journal_locks;
+  if (s->header->name[0]) fc_named_touch(s->journal.words);
   fc_session_unlock(s);
   if (inert_after) return -1; /* another user or root directory: the guardian or the next start does it */
+  /* Asked after the lock has gone: whoever ends it now either gets the lock or is seen here. */
+  if (fc_named_goes_on(s->header)) return -1;
   const int fd = fc_session_reopen(s);
   if (fd < 0) return -1; /* reaped already, or no fd to be had: the same */
   if (fc_session_probe(fd, FC_BYTE_MEMBERS) != F_RDLCK) return fd;

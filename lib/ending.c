@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "named.h"
 #include "ownership.h"
 #include "turn.h"
 #include "unseen.h"
@@ -12,11 +13,12 @@
 
 /* The policy's answer: is anything to be deleted at all? */
 static bool policy_deletes(const struct fc_reaper *r) {
+  if (r->journal.words->ended == FC_ENDED_KEPT) return true;
   switch (r->header->policy.on_exit) {
   case FC_ON_EXIT_DELETE:
     return true;
   case FC_ON_EXIT_KEEP_ON_FAILURE:
-    return r->registry.leader_status == 0;
+    return !r->header->name[0] && r->registry.leader_status == 0; /* many commands have no one status */
   default:
     return false;
   }
@@ -63,6 +65,7 @@ static void tell_unseen(struct fc_reaper *r, unsigned members) {
 
 static enum fc_end_outcome finish(struct fc_reaper *r, const char *name) {
   fc_quarantine_end(&r->quarantine);
+  __atomic_fetch_add(&r->journal.words->leaked, (uint32_t)r->result->leaked, __ATOMIC_RELAXED);
   const struct fc_reap_result *done = r->result;
   fc_log_write(&r->log, FC_LOG_INFO,
                "%s: removed %llu files, %llu directories, %llu unseen; kept %llu, replaced %llu, restored %llu, handed "
@@ -110,8 +113,11 @@ static enum fc_end_outcome end(struct fc_reaper *r, int opened, const char *name
   const struct fc_session_header *h = r->header;
   if (!r->journal.first) return FC_END_FAILED;
   const uint32_t state = __atomic_load_n(&r->journal.words->state, __ATOMIC_ACQUIRE);
-  if (state != FC_STATE_LIVE && state != FC_STATE_REAPING) return FC_END_CLOSED;
+  const bool asked_for = state == FC_STATE_CLOSED && r->journal.words->ended == FC_ENDED_KEPT;
+  if (state != FC_STATE_LIVE && state != FC_STATE_REAPING && !asked_for) return FC_END_CLOSED;
+  if (fc_named_is_dormant(h, r->journal.words)) return FC_END_DORMANT;
   if (opened == -EBADMSG) {
+    r->result->damaged = true;
     const bool lost = __atomic_load_n(&r->journal.words->lost_destructive, __ATOMIC_ACQUIRE) != 0;
     set_state(r, FC_STATE_CLOSED);
     fc_log_write(&r->log, FC_LOG_WARN, "%s: session %s is %s; nothing of it is deleted", h->base, h->id,
@@ -144,7 +150,8 @@ enum fc_end_outcome fc_ending_run(int dirfd, const char *name, int fd, const str
   const int opened = fc_reaper_open(r, dirfd, fd, header, false, deadline_ns, result);
   const enum fc_end_outcome outcome = end(r, opened, name);
   /* Whoever leaves waits for this word, within its budget. While a process without a lock lives nothing is done. */
-  if (r->journal.first && outcome != FC_END_WAIT && outcome != FC_END_SOON) {
+  const bool untouched = outcome == FC_END_WAIT || outcome == FC_END_SOON || outcome == FC_END_DORMANT;
+  if (r->journal.first && !untouched) {
     const uint32_t done = outcome == FC_END_DONE || outcome == FC_END_CLOSED ? FC_DONE_REAPED : FC_DONE_DEFERRED;
     __atomic_store_n(&r->journal.words->done, done, __ATOMIC_RELEASE);
     (void)fc_sys_futex(&r->journal.words->done, FC_FUTEX_WAKE, INT32_MAX, -1);

@@ -15,6 +15,7 @@ enum fc_end_outcome {
   FC_END_DEFERRED, /* something is left for the next try: budget, use, errors */
   FC_END_WAIT,     /* a process that was seen to exec lives and cannot hold the lock: nothing was touched */
   FC_END_SOON,     /* a child may still arrive whose parent was killed while it started it: a second at most */
+  FC_END_DORMANT,  /* a named session that goes on without processes: nothing was touched */
   FC_END_FAILED    /* not possible now (no memory, no base, no permission); nothing was touched */
 };
 

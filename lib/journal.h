@@ -144,7 +144,10 @@ struct fc_head_words {
   uint32_t wake;             /* futex: something for the sweeper to look at */
   uint32_t unseen_names;     /* the end has counted so many names that no hook saw */
   uint32_t head;             /* the first cell that still counts; for the writers' limit, readers trust the anchors */
-  uint32_t pad[7];
+  uint32_t ended;            /* FC_ENDED_*: a named or kept session is to be ended when nobody of it lives */
+  uint32_t used_s;           /* when a named session was last joined or left, CLOCK_BOOTTIME in seconds */
+  uint32_t leaked;           /* tracked names that still existed at the end */
+  uint32_t pad[4];
   uint32_t next; /* the next free cell */
   uint32_t pad2[15];
 };

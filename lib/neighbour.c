@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "beneath.h"
+#include "named.h"
 #include "ownership.h"
 
 #define READ_TRIES 5
@@ -39,9 +40,13 @@ static bool read_on(struct fc_neighbour *n, struct fc_arena *arena) {
   return read_all(n, arena);
 }
 
-/* Locked by a member, or for a moment by a guardian that waits for one. */
+/* Locked by a member, or for a moment by a guardian that waits for one; or named, and waiting for its next command. */
+static bool goes_on(int fd, const struct fc_session_header *header, const struct fc_head_words *words) {
+  return fc_session_probe(fd, FC_BYTE_MEMBERS) != F_UNLCK || fc_named_is_dormant(header, words);
+}
+
 static bool is_alive(int fd, const struct fc_session_header *header) {
-  return header->words.state == FC_STATE_LIVE && fc_session_probe(fd, FC_BYTE_MEMBERS) != F_UNLCK;
+  return header->words.state == FC_STATE_LIVE && goes_on(fd, header, &header->words);
 }
 
 static void let_go(struct fc_neighbour *n) {
@@ -53,7 +58,7 @@ static void let_go(struct fc_neighbour *n) {
 static void drop_dead(struct fc_neighbours *list) {
   for (struct fc_neighbour **at = &list->first; *at;) {
     struct fc_neighbour *n = *at;
-    if (fc_session_probe(n->fd, FC_BYTE_MEMBERS) != F_UNLCK) {
+    if (goes_on(n->fd, n->header, n->journal.words)) {
       at = &n->next;
       continue;
     }
@@ -118,7 +123,7 @@ bool fc_neighbours_refresh(struct fc_neighbours *list, int dirfd, const char *ow
   if (fc_sys_statx(dirfd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &st) < 0) return false;
   const bool same = list->read && st.stx_ctime.tv_sec == list->changed_s && st.stx_ctime.tv_nsec == list->changed_ns;
   for (struct fc_neighbour *n = list->first; n; n = n->next)
-    if (!read_on(n, arena) && fc_session_probe(n->fd, FC_BYTE_MEMBERS) != F_UNLCK) return false;
+    if (!read_on(n, arena) && goes_on(n->fd, n->header, n->journal.words)) return false;
   if (same) return true;
   list->read = is_settled(&st);
   list->changed_s = st.stx_ctime.tv_sec;

@@ -6,6 +6,7 @@
 #include "arena.h"
 #include "beneath.h"
 #include "departure.h"
+#include "named.h"
 
 #define SOON_MS 20
 #define STALE_S 3600 /* an unpublished file that nobody holds for so long is what a killed start left */
@@ -65,7 +66,8 @@ unsigned fc_orphan_scan(int dirfd, const char *dir, const char *own_id, bool rea
       const enum fc_verdict verdict = fc_session_open_file(dirfd, entry.name, &fd, header);
       if (verdict == FC_VERDICT_VALID) {
         const uint32_t state = header->words.state;
-        if ((state == FC_STATE_LIVE || state == FC_STATE_REAPING) && is_dead(fd, header, boot_id, known_boot)) {
+        if ((state == FC_STATE_LIVE || state == FC_STATE_REAPING) && is_dead(fd, header, boot_id, known_boot) &&
+            !fc_named_is_dormant(header, &header->words)) {
           dead++;
           if (reap) reap_dead(dirfd, entry.name, fd, header, deadline_ns);
         }

@@ -277,7 +277,9 @@ static bool find(struct fc_reaper *r, const struct place *place, struct fc_node 
 
 static void remove_file(struct fc_reaper *r, const struct place *place, struct fc_node *node) {
   struct found f;
-  if (find(r, place, node, &f) && remove_found(r, &f)) r->result->files++;
+  if (!find(r, place, node, &f)) return;
+  r->result->leaked += !r->live;
+  if (remove_found(r, &f)) r->result->files++;
 }
 
 /* DIRS=recursive: a name that no hook has seen, below a directory of ours, made since by the same user. */
@@ -314,6 +316,7 @@ static void remove_directory(struct fc_reaper *r, const struct place *place, str
     if (heir && fc_neighbour_adopt(heir, r->path, &f.identity, true)) r->result->adopted++;
     return;
   }
+  r->result->leaked += !r->live;
   if (remove_found(r, &f)) r->result->dirs++;
 }
 

@@ -37,6 +37,8 @@ struct fc_reap_result {
   unsigned long long in_use;   /* left to the next try */
   unsigned long long unseen;   /* of files and dirs: below directories of ours, made by what no hook saw (recursive) */
   unsigned long long failed;   /* errors other than absence */
+  unsigned long long leaked;   /* names that were there to be deleted at the end, whatever became of them */
+  bool damaged;                /* the journal proves nothing */
 };
 
 struct fc_reaper {

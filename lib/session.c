@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "named.h"
 #include "state.h"
 
 #define FD_TARGET 1000 /* where a handed-over fd goes when the limit allows it */
@@ -182,7 +183,10 @@ static int fill_header(struct fc_session_header *h, const struct fc_config *conf
       if (strcmp(h->alias, h->base) == 0) memset(h->alias, 0, sizeof h->alias);
     }
   }
+  const char *name = fc_config_session_name(config);
+  if (name) (void)snprintf(h->name, sizeof h->name, "%s", name);
   h->policy = config->policy;
+  h->words.used_s = fc_named_now();
   h->words.state = FC_STATE_LIVE;
   h->words.owns_base = base->created;
   return 0;
@@ -268,12 +272,14 @@ int fc_session_create(struct fc_session *s, const struct fc_config *config, cons
       const int dirfd = fc_state_open(place, &base->identity, true, dir, sizeof dir);
       last = dirfd;
       if (dirfd >= 0) {
-        last = publish(s, h, dirfd, dir);
+        last = h->name[0] ? fc_named_find(s, dirfd, h->name, h->base) : -ENOENT;
+        if (last == -ENOENT) last = publish(s, h, dirfd, dir);
         (void)fc_sys_close(dirfd);
         made = last == 0;
       }
       if (last != -ENOENT) break;
     }
+    if (last == -EBUSY) break;  /* a second session of the same name must not be made elsewhere */
     if (last == -ESTALE) break; /* the base is another directory now: the caller starts again */
   }
   if (!fc_sys_is_error(scratch)) (void)fc_sys_munmap(scratch, FC_HEADER_BYTES);
@@ -326,12 +332,13 @@ int fc_session_map(int fd, const struct fc_session_header *h, struct fc_journal 
 
 static bool needs_escape(char c) { return c == ':' || c == '%' || c == ',' || c == '\n'; }
 
-size_t fc_session_token(const struct fc_session *s, char *out, size_t size) {
-  const int n = snprintf(out, size, "%s:%llx:%llx:", s->header->id,
-                         ((unsigned long long)s->file_major << 32) | s->file_minor, (unsigned long long)s->file_ino);
+static size_t write_token(const char *id, uint32_t major, uint32_t minor, uint64_t ino, const char *path, char *out,
+                          size_t size) {
+  const int n =
+      snprintf(out, size, "%s:%llx:%llx:", id, ((unsigned long long)major << 32) | minor, (unsigned long long)ino);
   if (n < 0 || (size_t)n >= size) return 0;
   size_t at = (size_t)n;
-  for (const char *p = fc_session_path(s); *p; p++) {
+  for (const char *p = path; *p; p++) {
     if (at + 4 > size) return 0;
     if (needs_escape(*p)) {
       static const char digits[] = "0123456789abcdef";
@@ -344,6 +351,10 @@ size_t fc_session_token(const struct fc_session *s, char *out, size_t size) {
   }
   out[at] = '\0';
   return at;
+}
+
+size_t fc_session_token(const struct fc_session *s, char *out, size_t size) {
+  return write_token(s->header->id, s->file_major, s->file_minor, s->file_ino, fc_session_path(s), out, size);
 }
 
 static const char *hex_field(const char *p, const char *end, uint64_t *out) {
@@ -422,8 +433,8 @@ static bool header_fits(const struct fc_session_header *h, uint64_t file_ino) {
          h->header_bytes == FC_HEADER_BYTES && h->cell_bytes == FC_CELL_BYTES && h->file_ino == file_ino &&
          h->capacity >= FC_JOURNAL_CELLS_MIN && h->capacity <= FC_JOURNAL_CELLS_MAX &&
          (h->capacity & (h->capacity - 1)) == 0 && h->base[0] == '/' && memchr(h->base, 0, sizeof h->base) &&
-         memchr(h->alias, 0, sizeof h->alias) && memchr(h->path, 0, sizeof h->path) && id_is_sound(h) &&
-         policy_is_sound(&h->policy);
+         memchr(h->alias, 0, sizeof h->alias) && memchr(h->path, 0, sizeof h->path) &&
+         memchr(h->name, 0, sizeof h->name) && id_is_sound(h) && policy_is_sound(&h->policy);
 }
 
 int fc_session_join(struct fc_session *s, const char *token, size_t len, const char *program) {
@@ -481,12 +492,23 @@ int fc_session_join(struct fc_session *s, const char *token, size_t len, const c
     return rc;
   }
   adopt_header(s);
+  if (s->header->name[0]) fc_named_touch(s->journal.words);
   const struct fc_record join = {.type = FC_REC_JOIN,
                                  .pid = (uint32_t)fc_sys_getpid(),
                                  .time_ns = fc_sys_getppid(),
                                  .path = {NULL, 0, program, program ? strlen(program) : 0}};
   (void)fc_journal_append(&s->journal, &join); /* without it the member counts as unseen, which is the safe reading */
   return 0;
+}
+
+int fc_session_join_file(struct fc_session *s, int fd, const struct fc_session_header *h, char *scratch,
+                         const char *program) {
+  struct statx st;
+  const int rc = stat_fd(fd, &st);
+  if (rc < 0) return rc;
+  const size_t len =
+      write_token(h->id, st.stx_dev_major, st.stx_dev_minor, st.stx_ino, h->path, scratch, FC_TOKEN_BYTES);
+  return len ? fc_session_join(s, scratch, len, program) : -ENAMETOOLONG;
 }
 
 /* ---- handing over and leaving ---- */

@@ -27,6 +27,8 @@
 #define FC_SESSION_VERSION 2u
 #define FC_SESSION_PREFIX "session-"
 #define FC_ID_HEX 16
+#define FC_NAME_BYTES 72
+#define FC_TOKEN_BYTES 8192
 
 #define FC_STATE_LIVE 0x4C495645u
 #define FC_STATE_REAPING 0x52454150u
@@ -60,9 +62,10 @@ struct fc_session_header {
   uint64_t fs_id;
   uint32_t with_handle;
   uint32_t reserved;
-  char id[24];    /* FC_ID_HEX digits, NUL */
-  uint64_t check; /* keyed, over everything but itself, words and anchors */
-  uint8_t pad[96];
+  char id[24];              /* FC_ID_HEX digits, NUL */
+  char name[FC_NAME_BYTES]; /* of a named session (named.h), "" = none */
+  uint64_t check;           /* keyed, over everything but itself, words and anchors */
+  uint8_t pad[24];
   struct fc_head_words words; /* at 256 */
   struct fc_anchor anchors[FC_ANCHORS];
   uint8_t pad2[4096 - 256 - 128 - FC_ANCHORS * 32];
@@ -72,6 +75,8 @@ struct fc_session_header {
   struct fc_policy policy;
   uint8_t pad3[FC_HEADER_BYTES - 4 * 4096 - sizeof(struct fc_policy)];
 };
+_Static_assert(offsetof(struct fc_session_header, name) == 152, "header layout");
+_Static_assert(offsetof(struct fc_session_header, check) == 224, "header layout");
 _Static_assert(offsetof(struct fc_session_header, words) == 256, "header layout");
 _Static_assert(offsetof(struct fc_session_header, base) == 4096, "header layout");
 _Static_assert(sizeof(struct fc_session_header) == FC_HEADER_BYTES, "header layout");
@@ -82,6 +87,7 @@ struct fc_session {
   struct fc_journal journal;
   void *lock_page;    /* the mapping that holds the lock; NULL after leaving */
   bool journal_locks; /* the journal is mapped from the locked fd too (setuid, chroot): leaving must unmap it */
+  bool found;         /* a named session that was there already, joined by its name */
   uint64_t file_ino;
   uint32_t file_major;
   uint32_t file_minor;
@@ -100,8 +106,8 @@ static inline const char *fc_session_alias(const struct fc_session *session) {
 static inline const char *fc_session_path(const struct fc_session *session) { return session->text + session->path_at; }
 
 /* Makes, locks and publishes a session in the first state directory that passes the self-test, and becomes a member.
- * leader_pid is recorded. Returns 0; -1 with one line in message; or -ESTALE when the base has been
- * replaced meanwhile and the caller should open it again. */
+ * leader_pid is recorded. A configuration that names a session joins that one when it is there. Returns 0; -1 with one
+ * line in message; or -ESTALE when the base has been replaced meanwhile and the caller should open it again. */
 int fc_session_create(struct fc_session *session, const struct fc_config *config, const struct fc_base *base,
                       char *const *envp, char *message, size_t message_size);
 
@@ -122,6 +128,11 @@ int fc_session_map(int fd, const struct fc_session_header *header, struct fc_jou
 /* The value for FILECLEANUP_SESSION that lets another process join: id, device and inode of the file, and its path with
  * ':' '%' and ',' escaped. Returns its length, or 0 when it does not fit. */
 size_t fc_session_token(const struct fc_session *session, char *out, size_t size);
+
+/* Joins the session whose file is open as fd in its state directory, and whose header was read from there: what the
+ * token would do. FC_TOKEN_BYTES of scratch are the caller's. Returns as fc_session_join. */
+int fc_session_join_file(struct fc_session *session, int fd, const struct fc_session_header *header, char *scratch,
+                         const char *program);
 
 /* Joins by token (the part of length len). Looks for an inherited locked fd first. On success JOIN is written with the
  * program's name. Returns 0 or -errno: -ESTALE refused, being reaped, or not the file that was meant. */

@@ -230,6 +230,10 @@ static inline unsigned fc_sys_geteuid(void) {
   return (unsigned)FC_SYS0(SYS_geteuid);
 #endif
 }
+#define FC_LOCK_EX 2
+#define FC_LOCK_NB 4
+#define FC_LOCK_UN 8
+static inline int fc_sys_flock(int fd, int operation) { return (int)FC_SYS2(SYS_flock, fd, operation); }
 #define FC_FUTEX_WAIT 0
 #define FC_FUTEX_WAKE 1
 /* op: FC_FUTEX_WAIT or FC_FUTEX_WAKE, shared between processes. timeout_ms < 0: for ever. */

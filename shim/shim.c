@@ -14,12 +14,24 @@
 #include "guard.h"
 #include "member.h"
 #include "message.h"
+#include "named.h"
 #include "orphan.h"
 #include "real.h"
 #include "sweeping.h"
 
 #define TOKEN_BYTES 8192
 #define VARIABLE "FILECLEANUP_SESSION="
+
+/* Weak, so that another C library starts a program that inherits the preload: it refuses one whose library wants a
+ * symbol that it does not have (musl: status 127). There the shim stays inert. */
+extern int on_exit(void (*function)(int, void *), void *argument) __attribute__((weak));
+extern int __cxa_at_quick_exit(void (*function)(void *), void *dso) __attribute__((weak));
+#if defined(__GLIBC__)
+extern const char *gnu_get_libc_version(void) __attribute__((weak));
+#define HAS_OUR_LIBC (gnu_get_libc_version != NULL)
+#else
+#define HAS_OUR_LIBC true
+#endif
 
 extern char *program_invocation_short_name;
 extern char **environ;
@@ -94,7 +106,10 @@ static void on_exit_status(int status, void *context) {
 }
 
 /* Its status is not told to handlers: for keep-on-failure a leader that ends so has failed. */
-static void on_quick_exit(void) { fc_member_leave(true); }
+static void on_quick_exit(void *context) {
+  (void)context;
+  fc_member_leave(true);
+}
 
 /* FILECLEANUP_GUARDIAN=1: the command stands beside the shim in a build tree, else where both were installed. Without
  * it the thread and the last process out do the work. */
@@ -123,23 +138,27 @@ static void start_guardian(const struct fc_session *session) {
 static void lead(const struct fc_config *config) {
   char message[FC_MESSAGE_MAX];
   struct fc_session *session = &fc_member.sessions[0];
+  /* A descendant that could not join (another user, no fd to spare) is not the one to tell. */
+  const char *const outer = fc_config_session_name(config) ? NULL : config->session;
   if (fc_member.count == FC_NEST_MAX) fc_member.count--; /* deeper than we follow: the outermost is dropped */
   memmove(session + 1, session, fc_member.count * sizeof *session);
   if (fc_session_establish(session, config, 0, environ, NULL, message, sizeof message) != 0) {
     memmove(session, session + 1, fc_member.count * sizeof *session);
     memset(session + fc_member.count, 0, sizeof *session);
-    /* A descendant that could not join (another user, no fd to spare) is not the one to tell. */
-    if (!config->session) say(message);
+    if (!outer) say(message);
     return;
   }
   fc_member.count++;
-  announce(session, config->session);
+  announce(session, outer);
+  if (session->found && config->policy.log_level >= FC_LOG_WARN &&
+      fc_named_differs(session, config, environ, message, sizeof message))
+    say(message);
   char dir[PATH_MAX];
   if (!fc_session_split(fc_session_path(session), dir, sizeof dir)) return;
   const int dirfd = fc_sys_openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
   if (dirfd < 0) return;
   (void)fc_orphan_scan(dirfd, dir, session->header->id, config->policy.on_startup != 0,
-                       fc_journal_deadline(config->policy.exit_budget_ns), config->session ? NULL : warn, NULL);
+                       fc_journal_deadline(config->policy.exit_budget_ns), outer ? NULL : warn, NULL);
   (void)fc_sys_close(dirfd);
   if (config->policy.guardian && !config->session) start_guardian(session);
 }
@@ -158,7 +177,7 @@ __attribute__((constructor)) static void start(void) {
   const char *session = variable("FILECLEANUP_SESSION");
   const char *disabled = variable("FILECLEANUP_DISABLE");
   const bool off = disabled && disabled[0] && strcmp(disabled, "0") != 0;
-  if (!off && ((base && base[0]) || (session && session[0])) && fc_member_prepare()) {
+  if (!off && HAS_OUR_LIBC && ((base && base[0]) || (session && session[0])) && fc_member_prepare()) {
     if (session) join_all(session);
     /* A relative base was the leader's, in the leader's directory. */
     const bool leaders = fc_member.count > 0 && base && base[0] != '/';
@@ -171,10 +190,12 @@ __attribute__((constructor)) static void start(void) {
         lead(&config);
     }
     fc_sweeping_prepare();
-    if (fc_member.count) (void)at_quick_exit(on_quick_exit); /* registered first, so it runs last */
+    /* at_quick_exit by its other name, which can be weak. */
+    if (fc_member.count && __cxa_at_quick_exit)
+      (void)__cxa_at_quick_exit(on_quick_exit, NULL); /* registered first, so it runs last */
     for (unsigned i = 0; i < fc_member.count; i++) {
       const struct fc_session_header *h = fc_member.sessions[i].header;
-      if (h->policy.on_exit == FC_ON_EXIT_KEEP_ON_FAILURE && h->leader_pid == fc_member_pid()) {
+      if (on_exit && h->policy.on_exit == FC_ON_EXIT_KEEP_ON_FAILURE && h->leader_pid == fc_member_pid()) {
         leaves_by_on_exit = on_exit(on_exit_status, NULL) == 0;
         break;
       }

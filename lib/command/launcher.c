@@ -1,153 +1,43 @@
 #include "launcher.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base.h"
+#include "beneath.h"
 #include "config.h"
+#include "coverage.h"
 #include "departure.h"
 #include "guardian.h"
 #include "message.h"
+#include "named.h"
+#include "options.h"
 #include "orphan.h"
+#include "parent.h"
+#include "quarantine.h"
 #include "session.h"
 
 extern char **environ;
 
 #define SHIM_NAME "libfilecleanup_preload.so"
-#define TOKEN_BYTES 8192
-
-/* Options that stand for a variable of the same meaning: the variable is set, and the environment then parsed once. */
-static const struct {
-  const char *option;
-  const char *variable;
-  const char *argument;
-} variables[] = {
-    {"base", "FILECLEANUP_BASE_DIR", "DIR"},
-    {"ttl", "FILECLEANUP_TTL", "SPAN"},
-    {"interval", "FILECLEANUP_INTERVAL", "SPAN"},
-    {"age-by", "FILECLEANUP_AGE_BY", "newest|mtime"},
-    {"periodic", "FILECLEANUP_PERIODIC", "BOOL"},
-    {"on-startup", "FILECLEANUP_ON_STARTUP", "BOOL"},
-    {"on-exit", "FILECLEANUP_ON_EXIT", "delete|keep|keep-on-failure|report"},
-    {"scope", "FILECLEANUP_SCOPE", "session|leader|process"},
-    {"keep", "FILECLEANUP_KEEP", "GLOB"},
-    {"dirs", "FILECLEANUP_DIRS", "empty|keep|recursive"},
-    {"in-use", "FILECLEANUP_IN_USE", "skip|ignore"},
-    {"max-bytes", "FILECLEANUP_MAX_BYTES", "SIZE"},
-    {"max-files", "FILECLEANUP_MAX_FILES", "COUNT"},
-    {"state-dir", "FILECLEANUP_STATE_DIR", "DIR"},
-    {"track", "FILECLEANUP_TRACK", "own|all"},
-    {"trust-base", "FILECLEANUP_TRUST_BASE", "BOOL"},
-    {"exit-budget", "FILECLEANUP_EXIT_BUDGET", "SPAN"},
-    {"log", "FILECLEANUP_LOG", "off|error|warn|info|debug"},
-    {"log-file", "FILECLEANUP_LOG_FILE", "FILE|syslog"},
-    {"stats", "FILECLEANUP_STATS", "FILE"},
-};
-#define VARIABLES (sizeof variables / sizeof *variables)
-
-enum { OPTION_WAIT = 256, OPTION_NO_GUARDIAN, OPTION_TMPDIR, OPTION_HELP, OPTION_VERSION, OPTION_VARIABLE = 512 };
+#define ENTRIES_MAX 10000 /* as many are counted in a base; more are more than anybody wants to wait for */
 
 struct launch {
-  bool wait;
-  bool guardian;
-  bool tmpdir;
+  struct fc_options options;
   bool base_made; /* a private directory of ours */
   char base[PATH_MAX];
-  char keep[FC_KEEP_MAX];
+  char *outer; /* FILECLEANUP_SESSION as it came, when it lists the sessions that we are in; NULL = none */
+  struct fc_coverage coverage;
 };
-
-static void usage(FILE *out) {
-  (void)fputs("Usage: filecleanup-run [OPTION]... [--] PROGRAM [ARG]...\n"
-              "Run PROGRAM so that what it and its children create under a directory is removed when the last of them\n"
-              "has ended, by exit, crash or kill. What was there before is never touched.\n\n"
-              "  --base=DIR          the directory (made when missing); without it a private one under\n"
-              "                      ${TMPDIR:-/tmp}, and --tmpdir is implied\n"
-              "  --tmpdir            set TMPDIR to the base for PROGRAM\n"
-              "  --wait              stay until the cleanup is complete, children in the background included\n"
-              "  --no-guardian       no helper process: what is killed is cleaned up by the next start\n",
-              out);
-  for (size_t i = 1; i < VARIABLES; i++)
-    (void)fprintf(out, "  --%s=%s\n                      %s\n", variables[i].option, variables[i].argument,
-                  variables[i].variable);
-  (void)fputs("  --help, --version\n\n"
-              "Exit status: that of PROGRAM; 125 when filecleanup-run itself fails, 126 when PROGRAM cannot be run,\n"
-              "127 when it is not found. --keep may be given several times.\n",
-              out);
-}
 
 static int fail(const char *what, const char *why) {
   (void)fprintf(stderr, "filecleanup-run: %s: %s\n", what, why);
   return FC_EXIT_FAILURE;
-}
-
-/* Reads options into launch and the environment. Returns the index of PROGRAM, 0 to end with status 0, or -1. */
-static int parse_options(struct launch *launch, int argc, char **argv) {
-  struct option options[VARIABLES + 6];
-  memset(options, 0, sizeof options);
-  size_t n = 0;
-  for (; n < VARIABLES; n++)
-    options[n] = (struct option){variables[n].option, required_argument, NULL, OPTION_VARIABLE + (int)n};
-  options[n++] = (struct option){"wait", no_argument, NULL, OPTION_WAIT};
-  options[n++] = (struct option){"no-guardian", no_argument, NULL, OPTION_NO_GUARDIAN};
-  options[n++] = (struct option){"tmpdir", no_argument, NULL, OPTION_TMPDIR};
-  options[n++] = (struct option){"help", no_argument, NULL, OPTION_HELP};
-  options[n++] = (struct option){"version", no_argument, NULL, OPTION_VERSION};
-  static char name[] = "filecleanup-run"; /* what getopt puts before its messages */
-  argv[0] = name;
-  int c;
-  while ((c = getopt_long(argc, argv, "+h", options, NULL)) != -1) {
-    switch (c) {
-    case OPTION_WAIT:
-      launch->wait = true;
-      break;
-    case OPTION_NO_GUARDIAN:
-      launch->guardian = false;
-      break;
-    case OPTION_TMPDIR:
-      launch->tmpdir = true;
-      break;
-    case 'h':
-    case OPTION_HELP:
-      usage(stdout);
-      return 0;
-    case OPTION_VERSION:
-      (void)printf("filecleanup %s\n", FC_VERSION);
-      return 0;
-    case '?':
-      (void)fputs("Try 'filecleanup-run --help' for more information.\n", stderr);
-      return -1;
-    default: {
-      const char *variable = variables[c - OPTION_VARIABLE].variable;
-      const char *value = optarg;
-      if (strcmp(variable, "FILECLEANUP_KEEP") == 0) {
-        const size_t used = strlen(launch->keep);
-        if (used + strlen(optarg) + 2 > sizeof launch->keep) {
-          (void)fail("--keep", "too many patterns");
-          return -1;
-        }
-        (void)snprintf(launch->keep + used, sizeof launch->keep - used, "%s%s", used ? ":" : "", optarg);
-        value = launch->keep;
-      }
-      if (setenv(variable, value, 1) != 0) {
-        (void)fail(variable, strerror(errno));
-        return -1;
-      }
-    }
-    }
-  }
-  if (optind >= argc) {
-    (void)fputs("filecleanup-run: no PROGRAM given\nTry 'filecleanup-run --help' for more information.\n", stderr);
-    return -1;
-  }
-  return optind;
 }
 
 /* The shim's path: beside the command in a build tree, else where it was installed. */
@@ -193,12 +83,14 @@ static int open_state(const struct fc_session *session, char *dir, size_t size, 
   return *name ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 }
 
+/* Without a guardian orphans are our business, within the budget, as they are a guardian's. */
 static void look_at_state(const struct fc_session *session, bool reap) {
   char dir[PATH_MAX];
   const char *name;
   const int dirfd = open_state(session, dir, sizeof dir, &name);
   if (dirfd < 0) return;
-  (void)fc_orphan_scan(dirfd, dir, session->header->id, reap, FC_INFINITY_NS, warn, NULL);
+  (void)fc_orphan_scan(dirfd, dir, session->header->id, reap,
+                       fc_journal_deadline(session->header->policy.exit_budget_ns), warn, NULL);
   (void)close(dirfd);
 }
 
@@ -209,74 +101,34 @@ static int become(char **argv) {
   return error == ENOENT ? FC_EXIT_NOT_FOUND : FC_EXIT_NOT_EXECUTABLE;
 }
 
-static pid_t waited_for;
-
-static void forward(int number) {
-  if (waited_for > 0) (void)kill(waited_for, number);
+/* In this process, or in the child of --wait. */
+static int become_member(struct fc_session *session, char **argv) {
+  int64_t record;
+  const int fd = fc_session_hand_over(session, (uint32_t)getpid(), &record);
+  const int status = become(argv);
+  fc_session_exec_failed(session, fd, record);
+  fc_departure(session);
+  return status;
 }
 
-/* --wait: the program is a child, which gets the signals that are sent to us; we end as it ended. */
-static int run_and_wait(struct fc_session *session, char **argv) {
-  static const int forwarded[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH};
-  sigset_t all;
-  sigset_t before;
-  (void)sigfillset(&all);
-  (void)sigprocmask(SIG_SETMASK, &all, &before);
-  waited_for = fork();
-  if (waited_for < 0) return fail("fork", strerror(errno));
-  if (waited_for == 0) {
-    (void)sigprocmask(SIG_SETMASK, &before, NULL);
-    int64_t record;
-    (void)fc_session_hand_over(session, (uint32_t)getpid(), &record);
-    const int status = become(argv);
-    fc_departure(session);
-    _exit(status);
-  }
-  struct sigaction action = {.sa_handler = forward, .sa_flags = SA_RESTART};
-  for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++) {
-    struct sigaction old;
-    if (sigaction(forwarded[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-      (void)sigaction(forwarded[i], &action, NULL);
-  }
-  (void)sigprocmask(SIG_SETMASK, &before, NULL);
-  int status;
-  while (waitpid(waited_for, &status, 0) < 0 && errno == EINTR) continue;
-  waited_for = 0;
-  if (WIFEXITED(status)) {
-    /* The leader of the session is this process; how it ends is how the program ended. A signal leaves no record. */
-    const struct fc_record end = {.type = FC_REC_END,
-                                  .pid = (uint32_t)getpid(),
-                                  .extra = (uint16_t)WEXITSTATUS(status),
-                                  .time_ns = fc_journal_now()};
-    (void)fc_journal_append(&session->journal, &end); /* lost: it reads as failure, and failure keeps */
-  }
-  if (fc_departure_has_scope(session, (uint32_t)getpid())) fc_departure_scope(session, (uint32_t)getpid());
-  /* Complete is complete: no budget here. The exclusive lock is free only when nobody of the session lives. */
-  fc_session_unlock(session);
-  while (__atomic_load_n(&session->journal.words->done, __ATOMIC_ACQUIRE) == 0) {
-    const int fd = fc_session_reopen(session);
-    if (fd < 0) break;
-    if (fc_session_probe(fd, FC_BYTE_GUARDIAN) == F_UNLCK) {
-      char dir[PATH_MAX];
-      const char *name;
-      const int dirfd = open_state(session, dir, sizeof dir, &name);
-      if (dirfd >= 0) {
-        (void)fc_departure_try(dirfd, name, fd, session->header, FC_INFINITY_NS);
-        (void)close(dirfd);
-      }
-    }
-    (void)close(fd);
-    (void)fc_sys_futex(&session->journal.words->done, FC_FUTEX_WAIT, 0, 50);
-  }
-  if (WIFEXITED(status)) return WEXITSTATUS(status);
-  const int number = WTERMSIG(status);
-  (void)signal(number, SIG_DFL);
-  sigset_t one;
-  (void)sigemptyset(&one);
-  (void)sigaddset(&one, number);
-  (void)sigprocmask(SIG_UNBLOCK, &one, NULL);
-  (void)raise(number);
-  return 128 + number;
+/* People who point the base at a directory of theirs by mistake should see it. A session that was found has made some
+ * of them itself. */
+static void say_entries(const struct fc_session *session) {
+  static char buffer[FC_LIST_BYTES];
+  if (session->found || !isatty(STDERR_FILENO)) return;
+  const int base = open(fc_session_base(session), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (base < 0) return;
+  struct fc_list list;
+  struct fc_entry entry;
+  unsigned count = 0;
+  fc_list_begin(&list, base, buffer);
+  while (count <= ENTRIES_MAX && fc_list_next(&list, &entry) == 1)
+    if (strncmp(entry.name, FC_QUARANTINE_PREFIX, sizeof FC_QUARANTINE_PREFIX - 1) != 0) count++;
+  (void)close(base);
+  if (count == 0) return;
+  const bool more = count > ENTRIES_MAX;
+  (void)fprintf(stderr, "filecleanup-run: %s already holds %u%s %s; what is there stays\n", fc_session_base(session),
+                more ? ENTRIES_MAX : count, more ? "+" : "", count == 1 ? "entry" : "entries");
 }
 
 /* A private directory when no base is given. */
@@ -296,19 +148,26 @@ static void unmake_private_base(const struct launch *launch) {
 
 /* What the program and its children read: absolute names, and the token of the session. */
 static int set_environment(const struct launch *launch, const struct fc_session *session, const char *shim) {
-  char token[TOKEN_BYTES];
+  char token[FC_TOKEN_BYTES];
   if (fc_session_token(session, token, sizeof token) == 0) return -ENAMETOOLONG;
-  const char *outer = getenv("FILECLEANUP_SESSION");
   char *list = NULL;
-  if (outer && outer[0]) {
-    if (asprintf(&list, "%s,%s", token, outer) < 0) return -ENOMEM;
-  }
+  if (launch->outer && asprintf(&list, "%s,%s", token, launch->outer) < 0) return -ENOMEM;
   int rc = setenv("FILECLEANUP_SESSION", list ? list : token, 1);
   free(list);
   if (rc == 0) rc = setenv("FILECLEANUP_BASE_DIR", fc_session_base(session), 1);
-  if (rc == 0 && launch->tmpdir) rc = setenv("TMPDIR", fc_session_base(session), 1);
+  if (rc == 0 && launch->options.tmpdir) rc = setenv("TMPDIR", fc_session_base(session), 1);
   if (rc != 0) return -errno;
-  return preload(shim);
+  if (launch->coverage.asan) rc = fc_coverage_allow_asan();
+  return rc == 0 && fc_coverage_may_preload(&launch->coverage) ? preload(shim) : rc;
+}
+
+/* The program runs as if we were not there. */
+static int become_uncovered(const struct launch *launch, const char *why, char **argv) {
+  (void)fprintf(stderr, "%s\n", why);
+  unmake_private_base(launch);
+  if (launch->options.session)
+    (void)(launch->outer ? setenv("FILECLEANUP_SESSION", launch->outer, 1) : unsetenv("FILECLEANUP_SESSION"));
+  return become(argv);
 }
 
 static int launch_program(struct launch *launch, const struct fc_config *config, char **argv) {
@@ -322,51 +181,72 @@ static int launch_program(struct launch *launch, const struct fc_config *config,
     unmake_private_base(launch);
     return fail(SHIM_NAME, "not found beside the command or where it was installed");
   }
-  if (fc_session_establish(&session, config, launch->base_made ? 1 : 0, environ, self, message, sizeof message) != 0) {
-    (void)fprintf(stderr, "%s\n", message);
-    unmake_private_base(launch);
-    return become(argv);
-  }
+  if (fc_session_establish(&session, config, launch->base_made ? 1 : 0, environ, self, message, sizeof message) != 0)
+    return become_uncovered(launch, message, argv);
+  fc_coverage_look(&launch->coverage, argv[0], shim);
   int rc = set_environment(launch, &session, shim);
   if (rc < 0) {
     fc_departure(&session);
     return fail("cannot prepare the environment", strerror(-rc));
   }
-  look_at_state(&session, !launch->guardian && config->policy.on_startup);
-  if (launch->guardian) {
+  const bool guardian = launch->options.guardian && !fc_config_session_name(config);
+  look_at_state(&session, !guardian && config->policy.on_startup);
+  if (guardian) {
     rc = fc_guardian_start(&session);
     if (rc < 0)
       (void)fprintf(stderr, "filecleanup-run: no guardian (%s): what is killed is cleaned up by the next start\n",
                     strerror(-rc));
   }
-  if (launch->wait || getpid() == 1) return run_and_wait(&session, argv);
-  int64_t record;
-  const int fd = fc_session_hand_over(&session, (uint32_t)getpid(), &record);
-  const int status = become(argv);
-  fc_session_exec_failed(&session, fd, record);
-  fc_departure(&session);
-  return status;
+  if (config->policy.log_level >= FC_LOG_WARN) {
+    if (session.found && fc_named_differs(&session, config, environ, message, sizeof message))
+      (void)fprintf(stderr, "%s\n", message);
+    say_entries(&session);
+    fc_coverage_warn(&launch->coverage, argv[0]);
+  }
+  if (launch->options.wait || getpid() == 1)
+    return fc_parent_run(&session, argv, become_member, launch->options.leak_status);
+  return become_member(&session, argv);
+}
+
+/* Puts the name where it is parsed, and what stood there aside. */
+static int take_session_name(struct launch *launch) {
+  const char *before = getenv("FILECLEANUP_SESSION");
+  if (before && before[0] && strncmp(before, FC_SESSION_NAME_PREFIX, sizeof FC_SESSION_NAME_PREFIX - 1) != 0) {
+    launch->outer = strdup(before);
+    if (!launch->outer) return -ENOMEM;
+  }
+  if (!launch->options.session) return 0;
+  char *value = NULL;
+  if (asprintf(&value, FC_SESSION_NAME_PREFIX "%s", launch->options.session) < 0) return -ENOMEM;
+  const int rc = setenv("FILECLEANUP_SESSION", value, 1) == 0 ? 0 : -errno;
+  free(value);
+  return rc;
 }
 
 int fc_launcher_main(int argc, char **argv) {
-  static struct launch launch = {.guardian = true};
+  static struct launch launch = {.options = {.guardian = true}};
   static struct fc_config config;
-  const int first = parse_options(&launch, argc, argv);
+  const int first = fc_options_parse(&launch.options, argc, argv);
   if (first <= 0) return first == 0 ? 0 : FC_EXIT_FAILURE;
   char **const program = argv + first;
   char message[FC_MESSAGE_MAX];
   const char *base = getenv("FILECLEANUP_BASE_DIR");
   const char *disabled = getenv("FILECLEANUP_DISABLE");
   if (disabled && disabled[0] && strcmp(disabled, "0") != 0) return become(program);
+  int rc = take_session_name(&launch);
+  if (rc < 0) return fail("FILECLEANUP_SESSION", strerror(-rc));
+  if (fc_config_parse(&config, environ, message, sizeof message) != 0)
+    return become_uncovered(&launch, message, program);
+  const bool named = fc_config_session_name(&config) != NULL;
+  if (named && launch.options.leak_status)
+    return fail("--fail-on-leak", "a named session has not ended when PROGRAM has");
   if (!base || !base[0]) {
-    launch.tmpdir = true;
-    const int rc = make_private_base(&launch);
+    if (named) return fail("--session", "give the base too (--base DIR), so that others find it");
+    launch.options.tmpdir = true;
+    rc = make_private_base(&launch);
     if (rc != 0) return rc;
-  }
-  if (fc_config_parse(&config, environ, message, sizeof message) != 0) {
-    (void)fprintf(stderr, "%s\n", message);
-    unmake_private_base(&launch);
-    return become(program);
+    if (fc_config_parse(&config, environ, message, sizeof message) != 0)
+      return become_uncovered(&launch, message, program);
   }
   return launch_program(&launch, &config, program);
 }

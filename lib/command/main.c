@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "end.h"
 #include "guardian.h"
 #include "launcher.h"
 
@@ -31,6 +32,7 @@ static int print_hooks(void) {
 static void usage(FILE *out) {
   (void)fputs("Usage: filecleanup VERB [OPTION]...\n\n"
               "  run     run a program with automatic cleanup (filecleanup-run); see 'filecleanup run --help'\n"
+              "  end     end a named or kept session; see 'filecleanup end --help'\n"
               "  hooks   the table of intercepted functions\n"
               "  --help, --version\n",
               out);
@@ -40,6 +42,7 @@ int main(int argc, char **argv) {
   if (argc > 0 && strcmp(argv[0], FC_GUARDIAN_NAME) == 0) return fc_guardian_main(argc, argv);
   const char *verb = argc > 1 ? argv[1] : "";
   if (strcmp(verb, "run") == 0) return fc_launcher_main(argc - 1, argv + 1);
+  if (strcmp(verb, "end") == 0) return fc_end_main(argc - 1, argv + 1);
   if (strcmp(verb, "hooks") == 0) return print_hooks();
   if (strcmp(verb, "--version") == 0) {
     (void)printf("filecleanup %s\n", FC_VERSION);

@@ -297,6 +297,8 @@ static void expect_orphan_kept(const struct orphan *orphan, const char *when) {
 /* The counter-proof: made good again, the same file is acted upon. So it was the change that kept the files. */
 static void expect_orphan_reaped(const struct orphan *orphan) {
   fct_next_start(orphan->world, FCT_RUN);
+  /* The guardian of a start before may have come upon it first, and is then still at work. */
+  cr_assert(fct_wait_no_guardian(orphan->world));
   fct_assert_base_empty(orphan->world, "with the session file made good again");
 }
 
@@ -346,7 +348,7 @@ Test(sessions, a_session_file_of_a_future_version_is_ignored) {
 
 Test(sessions, a_session_file_with_a_changed_header_is_ignored) {
   struct orphan orphan = make_orphan();
-  for (off_t offset = 0; offset < 160; offset += 8) {
+  for (off_t offset = 0; offset < 232; offset += 8) {
     change_byte(orphan.file, offset, 0x01);
     fct_next_start(orphan.world, FCT_RUN);
     cr_expect(fct_exists(orphan.world, "base/a") && fct_exists(orphan.world, "base/d/b"), "byte %d: it was believed",
