@@ -47,13 +47,14 @@ struct writer {
   uint16_t generation;
 };
 
-static int64_t put(const struct writer *w, struct fc_record *record, const void *state) {
+static int64_t put(const struct writer *w, const struct fc_record *fields, const void *state) {
   struct fc_object object;
   memcpy(&object, state, sizeof object);
-  record->flags = FC_REC_INFO;
-  record->extra = w->generation;
-  record->info = &object;
-  return fc_journal_append(w->journal, record);
+  struct fc_record record = *fields;
+  record.flags = FC_REC_INFO;
+  record.extra = w->generation;
+  record.info = &object;
+  return fc_journal_append(w->journal, &record);
 }
 
 static bool matters(struct fc_registry *r, const struct fc_node *n) {
@@ -85,11 +86,11 @@ static bool put_nodes(const struct writer *w, char *path) {
                                      .bits = (fc_ownership_tracked(r, n) ? TRACKED : 0u) |
                                              (n->reserved ? RESERVED : 0u) | (n->is_dir ? DIRECTORY : 0u) |
                                              (n->used ? USED : 0u) | (n->seen ? SEEN : 0u)};
-    struct fc_record record = {.type = FC_REC_CK_NODE,
-                               .pid = n->pid,
-                               .time_ns = n->born_ns,
-                               .identity = &n->identity,
-                               .path = {NULL, 0, path, len}};
+    const struct fc_record record = {.type = FC_REC_CK_NODE,
+                                     .pid = n->pid,
+                                     .time_ns = n->born_ns,
+                                     .identity = &n->identity,
+                                     .path = {NULL, 0, path, len}};
     if (put(w, &record, &state) < 0) return false;
   }
   return true;
@@ -114,7 +115,7 @@ static bool put_processes(const struct writer *w) {
                                         .bits = (p->outside ? OUTSIDE : 0u) | (p->joined ? JOINED : 0u) |
                                                 (p->exec_open ? EXEC_OPEN : 0u) |
                                                 (p->child_arrived ? CHILD_ARRIVED : 0u)};
-    struct fc_record record = {.type = FC_REC_CK_PROCESS, .pid = p->pid};
+    const struct fc_record record = {.type = FC_REC_CK_PROCESS, .pid = p->pid};
     if (put(w, &record, &state) < 0) return false;
   }
   return true;
@@ -126,7 +127,7 @@ static bool put_places(const struct writer *w) {
     memcpy(&state.ino, p->key, 8);
     memcpy(&state.dev_major, p->key + 8, 4);
     memcpy(&state.dev_minor, p->key + 12, 4);
-    struct fc_record record = {.type = FC_REC_CK_PLACE, .path = {NULL, 0, p->key + 16, p->hh.keylen - 16}};
+    const struct fc_record record = {.type = FC_REC_CK_PLACE, .path = {NULL, 0, p->key + 16, p->hh.keylen - 16}};
     if (put(w, &record, &state) < 0) return false;
   }
   return true;
@@ -138,7 +139,7 @@ static bool put_inodes(const struct writer *w) {
   for (const struct fc_inode *inode = w->registry->inodes; inode; inode = inode->hh.next, i++) {
     if (count - i > FC_SNAPSHOT_INODES) continue;
     const struct inode_state state = {.record = inode->record};
-    struct fc_record record = {.type = FC_REC_CK_INODE, .identity = &inode->identity};
+    const struct fc_record record = {.type = FC_REC_CK_INODE, .identity = &inode->identity};
     if (put(w, &record, &state) < 0) return false;
   }
   return true;
@@ -147,15 +148,15 @@ static bool put_inodes(const struct writer *w) {
 int fc_snapshot_write(struct fc_registry *r, struct fc_journal *journal, uint32_t generation, char *path,
                       uint32_t *first) {
   const struct writer w = {r, journal, (uint16_t)generation};
-  struct fc_record begin = {.type = FC_REC_CK_BEGIN};
-  struct fc_record end = {.type = FC_REC_CK_END};
+  const struct fc_record begin = {.type = FC_REC_CK_BEGIN};
+  const struct fc_record end = {.type = FC_REC_CK_END};
   const struct node_state nothing = {0};
   struct whole_state whole = {.data_moved = r->data_moved, .root_data_moved = r->root.data_moved};
   const int64_t at = put(&w, &begin, &nothing);
   if (at < 0 || !put_nodes(&w, path) || !put_processes(&w) || !put_places(&w) || !put_inodes(&w)) return -ENOSPC;
   whole.leader_status = r->leader_status;
   whole.unseen_gone = r->unseen_gone;
-  struct fc_record all = {.type = FC_REC_CK_WHOLE};
+  const struct fc_record all = {.type = FC_REC_CK_WHOLE};
   if (put(&w, &all, &whole) < 0 || put(&w, &end, &nothing) < 0) return -ENOSPC;
   *first = (uint32_t)at;
   return 0;
