@@ -89,6 +89,14 @@ static void track(struct fc_registry *r, const struct fc_replayed *rec, const ch
   node->is_dir = (rec->start.flags & FC_REC_DIR) != 0;
 }
 
+/* Why the object at source, whose identity is seen, is not the session's when it gets another name: made by it, but
+ * before data moved, or never its own. */
+static enum fc_why why_not_ours(const struct fc_node *source, const struct fc_identity *seen, enum fc_why otherwise) {
+  const bool made =
+      source && (source->tracked || source->why == FC_WHY_DATA_MOVED) && fc_identity_equal(&source->identity, seen);
+  return made ? FC_WHY_DATA_MOVED : otherwise;
+}
+
 /* N5: path is a new name of the object that path2 names (or of one that never had a name). */
 static void linked(struct fc_registry *r, const struct fc_replayed *rec) {
   struct fc_node *source = rec->path2[0] ? fc_registry_find(r, rec->path2, false) : NULL;
@@ -103,7 +111,7 @@ static void linked(struct fc_registry *r, const struct fc_replayed *rec) {
   struct fc_node *node = fc_registry_find(r, rec->path, true);
   if (!node) return;
   node->seen = true;
-  untrack(node, ours ? FC_WHY_DATA_MOVED : FC_WHY_LINK);
+  untrack(node, nameless ? FC_WHY_DATA_MOVED : why_not_ours(source, &rec->start.identity, FC_WHY_LINK));
 }
 
 /* True when the object that was there right before the call is the one that the session created at this node. */
@@ -187,7 +195,7 @@ static void renamed(struct fc_registry *r, const struct fc_replayed *rec) {
   }
   /* What was made before data of the user's moved may hold it, and would escape N2 at another place. */
   bool stays_ours = ours && source->created >= r->data_moved;
-  enum fc_why why = ours ? FC_WHY_DATA_MOVED : FC_WHY_USERS;
+  enum fc_why why = rec->has_info ? why_not_ours(source, &rec->info.identity, FC_WHY_USERS) : FC_WHY_USERS;
   if (rec->result == FC_RESULT_ONTO) {
     if (seen && seen->mode && source_object && fc_identity_equal(&source_object->identity, &seen->identity))
       return; /* one inode: no-op */

@@ -1,5 +1,7 @@
 #include "options.h"
 
+#include "launcher.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -176,4 +178,17 @@ int fc_options_parse(struct fc_options *options, int argc, char **argv) {
   if (optind < argc) return optind;
   (void)fputs("filecleanup-run: no PROGRAM given\n" TRY_HELP, stderr);
   return -1;
+}
+
+const struct fc_launcher_option *fc_launcher_option(size_t index) {
+  static struct fc_launcher_option list[sizeof rows / sizeof *rows];
+  static size_t count;
+  for (size_t i = 0; count == 0 && i < sizeof rows / sizeof *rows; i++) {
+    if (rows[i].variable == NULL) continue;
+    size_t n = 0;
+    while (list[n].option) n++;
+    list[n] = (struct fc_launcher_option){rows[i].option, rows[i].variable, rows[i].argument};
+    if (i + 1 == sizeof rows / sizeof *rows) count = n + 1;
+  }
+  return index < sizeof rows / sizeof *rows && list[index].option ? &list[index] : NULL;
 }

@@ -1,0 +1,267 @@
+#include "roster.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "verb.h"
+
+#define uthash_fatal(message) fc_verb_no_memory()
+#include <uthash.h>
+
+#define DESCENT_MAX 1024        /* generations below a member */
+#define START_SLACK_NS 20000000 /* two ticks of the clock that start times are counted in */
+#define NS_PER_S INT64_C(1000000000)
+
+/* What a pid became at one record. */
+struct program {
+  struct program *before;
+  uint32_t index;
+  char name[];
+};
+
+struct fc_roster_entry {
+  UT_hash_handle hh;
+  uint32_t pid;
+  int64_t seen_ns; /* it had started by then; -1 = no time is known */
+  bool untimed;    /* its JOIN, which carries no time, is the last record so far: the next one's time is taken */
+  struct fc_roster_entry *next_untimed;
+  struct program *program;
+};
+
+static struct fc_roster_entry *entry_of(const struct fc_roster *roster, uint32_t pid) {
+  struct fc_roster_entry *entry = NULL;
+  HASH_FIND(hh, roster->entries, &pid, sizeof pid, entry);
+  return entry;
+}
+
+static struct fc_roster_entry *make_entry(struct fc_roster *roster, uint32_t pid) {
+  struct fc_roster_entry *entry = entry_of(roster, pid);
+  if (entry) return entry;
+  entry = fc_verb_alloc(sizeof *entry);
+  entry->pid = pid;
+  entry->seen_ns = -1;
+  HASH_ADD(hh, roster->entries, pid, sizeof entry->pid, entry);
+  return entry;
+}
+
+void fc_roster_begin(struct fc_roster *roster, const struct fc_session_header *header) {
+  memset(roster, 0, sizeof *roster);
+  /* The leader made the session. */
+  struct timespec now = {0, 0};
+  (void)clock_gettime(CLOCK_REALTIME, &now);
+  const int64_t age_ns = (now.tv_sec - header->created_s - 1) * NS_PER_S;
+  struct fc_roster_entry *leader = make_entry(roster, header->leader_pid);
+  leader->seen_ns = fc_journal_now() - age_ns;
+}
+
+void fc_roster_note(struct fc_roster *roster, const struct fc_replayed *record) {
+  struct fc_roster_entry *entry = make_entry(roster, record->start.pid);
+  if (record->start.type == FC_REC_JOIN) {
+    const size_t len = strnlen(record->path, FC_PROGRAM_BYTES - 1);
+    struct program *program = fc_verb_alloc(sizeof *program + len + 1);
+    memcpy(program->name, record->path, len);
+    program->index = record->index;
+    program->before = entry->program;
+    entry->program = program;
+    /* Its time_ns is the parent's pid. */
+    if (roster->last_ns > entry->seen_ns) entry->seen_ns = roster->last_ns;
+    if (!entry->untimed) {
+      entry->untimed = true;
+      entry->next_untimed = roster->untimed;
+      roster->untimed = entry;
+    }
+    return;
+  }
+  if (record->start.type == FC_REC_CAPTURE || record->start.type == FC_REC_ADOPT) return; /* a reaper's */
+  roster->last_ns = record->start.time_ns;
+  for (; roster->untimed; roster->untimed = roster->untimed->next_untimed) {
+    roster->untimed->untimed = false;
+    if (roster->last_ns > roster->untimed->seen_ns) roster->untimed->seen_ns = roster->last_ns;
+  }
+  if (record->start.time_ns > entry->seen_ns) entry->seen_ns = record->start.time_ns;
+}
+
+/* A child that a shell forked may make a file before it becomes a program: then it is known by what it became. */
+static const char *program_at(const struct fc_roster_entry *entry, uint32_t index) {
+  const struct program *program = entry ? entry->program : NULL;
+  while (program && program->index > index && program->before) program = program->before;
+  return program ? program->name : "";
+}
+
+void fc_roster_process_at(const struct fc_roster *roster, uint32_t pid, uint32_t index, struct fc_roster_process *out) {
+  memset(out, 0, sizeof *out);
+  out->pid = pid;
+  (void)snprintf(out->program, sizeof out->program, "%s", program_at(entry_of(roster, pid), index));
+}
+
+/* The name of a process, which is no part of its memory: nothing is held on to. */
+static void read_name(uint32_t pid, char *out, size_t size) {
+  char path[40];
+  (void)snprintf(path, sizeof path, "/proc/%u/comm", pid);
+  out[0] = '\0';
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  const ssize_t n = read(fd, out, size - 1);
+  (void)close(fd);
+  out[n > 0 ? n : 0] = '\0';
+  if (n > 0 && out[n - 1] == '\n') out[n - 1] = '\0';
+}
+
+/* The program's name by the records is whole; comm is cut, and a process may call itself anything. */
+static void name_process(const struct fc_roster_entry *entry, struct fc_roster_process *out) {
+  const char *recorded = program_at(entry, UINT32_MAX);
+  if (recorded[0])
+    (void)snprintf(out->program, sizeof out->program, "%s", recorded);
+  else if (out->alive)
+    read_name(out->pid, out->program, sizeof out->program);
+}
+
+void fc_roster_ask(const struct fc_roster *roster, uint32_t pid, struct fc_roster_process *out) {
+  memset(out, 0, sizeof *out);
+  out->pid = pid;
+  const struct fc_roster_entry *entry = entry_of(roster, pid);
+  const int64_t started = entry ? fc_session_start_time(pid) : -1;
+  /* Started after its last sign of life: the number is another process's by now. */
+  out->alive = started >= 0 && (entry->untimed || started <= entry->seen_ns + START_SLACK_NS);
+  name_process(entry, out);
+}
+
+struct crowd {
+  struct fc_roster_process *list;
+  size_t count;
+  size_t room;
+};
+
+static bool holds(const struct crowd *crowd, uint32_t pid) {
+  for (size_t i = 0; i < crowd->count; i++)
+    if (crowd->list[i].pid == pid) return true;
+  return false;
+}
+
+static void add(struct crowd *crowd, const struct fc_roster_process *process) {
+  if (crowd->count == crowd->room) {
+    crowd->room = crowd->room * 2 + 8;
+    struct fc_roster_process *grown = realloc(crowd->list, crowd->room * sizeof *grown);
+    if (!grown) fc_verb_no_memory();
+    crowd->list = grown;
+  }
+  crowd->list[crowd->count++] = *process;
+}
+
+/* Adds the children that any thread of pid has. */
+static void add_children(const struct fc_roster *roster, struct crowd *crowd, uint32_t pid) {
+  char path[320];
+  (void)snprintf(path, sizeof path, "/proc/%u/task", pid);
+  DIR *threads = opendir(path);
+  if (!threads) return; /* it has ended meanwhile */
+  for (struct dirent *thread; (thread = readdir(threads)) != NULL;) {
+    if (thread->d_name[0] == '.') continue;
+    (void)snprintf(path, sizeof path, "/proc/%u/task/%s/children", pid, thread->d_name);
+    FILE *children = fopen(path, "re");
+    unsigned child;
+    while (children && fscanf(children, "%u", &child) == 1) {
+      struct fc_roster_process process = {.pid = child, .alive = true};
+      if (holds(crowd, child)) continue;
+      name_process(entry_of(roster, child), &process);
+      if (!process.program[0]) continue; /* gone again */
+      add(crowd, &process);
+    }
+    if (children) (void)fclose(children);
+  }
+  (void)closedir(threads);
+}
+
+static int by_pid(const void *a, const void *b) {
+  const struct fc_roster_process *x = a;
+  const struct fc_roster_process *y = b;
+  return (x->pid > y->pid) - (x->pid < y->pid);
+}
+
+size_t fc_roster_alive(const struct fc_roster *roster, struct fc_roster_process **list) {
+  struct crowd crowd = {0};
+  for (const struct fc_roster_entry *entry = roster->entries; entry; entry = entry->hh.next) {
+    struct fc_roster_process process;
+    fc_roster_ask(roster, entry->pid, &process);
+    if (process.alive) add(&crowd, &process);
+  }
+  for (size_t i = 0; i < crowd.count && i < DESCENT_MAX; i++) add_children(roster, &crowd, crowd.list[i].pid);
+  if (crowd.count) qsort(crowd.list, crowd.count, sizeof *crowd.list, by_pid);
+  *list = crowd.list;
+  return crowd.count;
+}
+
+void fc_roster_free(struct fc_roster *roster) {
+  struct fc_roster_entry *entry;
+  struct fc_roster_entry *next;
+  HASH_ITER(hh, roster->entries, entry, next) {
+    HASH_DEL(roster->entries, entry);
+    for (struct program *program = entry->program; program;) {
+      struct program *before = program->before;
+      free(program);
+      program = before;
+    }
+    free(entry);
+  }
+  memset(roster, 0, sizeof *roster);
+}
+
+/* ---- who has it open ---- */
+
+struct object {
+  uint64_t ino;
+  uint32_t dev_major;
+  uint32_t dev_minor;
+};
+
+/* Through the link itself, not by its text: a file may have been renamed, and be called alike. What is no file of a
+ * directory tree (a pipe, a socket) is passed by, and no server of a network file system is asked. */
+static bool leads_to(int dirfd, const char *link, const struct object *object) {
+  char text[2];
+  struct statx st;
+  if (readlinkat(dirfd, link, text, sizeof text) < 1 || text[0] != '/') return false;
+  return statx(dirfd, link, AT_STATX_DONT_SYNC, STATX_INO, &st) == 0 && st.stx_ino == object->ino &&
+         st.stx_dev_major == object->dev_major && st.stx_dev_minor == object->dev_minor;
+}
+
+static bool process_uses(const char *pid, const struct object *object) {
+  static const char *const links[] = {"cwd", "root", "exe"};
+  char path[300];
+  (void)snprintf(path, sizeof path, "/proc/%s", pid);
+  const int dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (dirfd < 0) return false;
+  bool uses = false;
+  for (size_t i = 0; i < sizeof links / sizeof *links && !uses; i++) uses = leads_to(dirfd, links[i], object);
+  const int fds = openat(dirfd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR *list = fds >= 0 ? fdopendir(fds) : NULL;
+  if (!list && fds >= 0) (void)close(fds);
+  for (struct dirent *entry; !uses && list && (entry = readdir(list)) != NULL;)
+    if (isdigit((unsigned char)entry->d_name[0])) uses = leads_to(fds, entry->d_name, object);
+  if (list) (void)closedir(list);
+  (void)close(dirfd);
+  return uses;
+}
+
+size_t fc_roster_users(uint64_t ino, uint32_t dev_major, uint32_t dev_minor, const char *name,
+                       struct fc_roster_process **list) {
+  const struct object object = {ino, dev_major, dev_minor};
+  struct crowd crowd = {0};
+  DIR *proc = opendir("/proc");
+  for (struct dirent *entry; proc && (entry = readdir(proc)) != NULL;) {
+    if (!isdigit((unsigned char)entry->d_name[0])) continue;
+    struct fc_roster_process process = {.pid = (uint32_t)strtoul(entry->d_name, NULL, 10), .alive = true};
+    if (process.pid == (uint32_t)getpid()) continue;
+    read_name(process.pid, process.program, sizeof process.program);
+    if (name && strcmp(process.program, name) != 0) continue;
+    if (process_uses(entry->d_name, &object)) add(&crowd, &process);
+  }
+  if (proc) (void)closedir(proc);
+  if (crowd.count) qsort(crowd.list, crowd.count, sizeof *crowd.list, by_pid);
+  *list = crowd.list;
+  return crowd.count;
+}
