@@ -1,7 +1,6 @@
 #include "roster.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "beneath.h"
 #include "verb.h"
 
 #define uthash_fatal(message) fc_verb_no_memory()
@@ -32,6 +32,8 @@ struct fc_roster_entry {
   bool untimed;    /* its JOIN, which carries no time, is the last record so far: the next one's time is taken */
   struct fc_roster_entry *next_untimed;
   struct program *program;
+  bool asked; /* once is enough: see the header */
+  bool alive;
 };
 
 static struct fc_roster_entry *entry_of(const struct fc_roster *roster, uint32_t pid) {
@@ -125,10 +127,14 @@ static void name_process(const struct fc_roster_entry *entry, struct fc_roster_p
 void fc_roster_ask(const struct fc_roster *roster, uint32_t pid, struct fc_roster_process *out) {
   memset(out, 0, sizeof *out);
   out->pid = pid;
-  const struct fc_roster_entry *entry = entry_of(roster, pid);
-  const int64_t started = entry ? fc_session_start_time(pid) : -1;
-  /* Started after its last sign of life: the number is another process's by now. */
-  out->alive = started >= 0 && (entry->untimed || started <= entry->seen_ns + START_SLACK_NS);
+  struct fc_roster_entry *entry = entry_of(roster, pid);
+  if (entry && !entry->asked) {
+    const int64_t started = fc_session_start_time(pid);
+    /* Started after its last sign of life: the number is another process's by now. */
+    entry->alive = started >= 0 && (entry->untimed || started <= entry->seen_ns + START_SLACK_NS);
+    entry->asked = true;
+  }
+  out->alive = entry && entry->alive;
   name_process(entry, out);
 }
 
@@ -154,27 +160,33 @@ static void add(struct crowd *crowd, const struct fc_roster_process *process) {
   crowd->list[crowd->count++] = *process;
 }
 
-/* Adds the children that any thread of pid has. */
+/* Adds the children that one thread has. */
+static void add_children_of(const struct fc_roster *roster, struct crowd *crowd, const char *path) {
+  FILE *children = fopen(path, "re");
+  unsigned child;
+  while (children && fscanf(children, "%u", &child) == 1) {
+    struct fc_roster_process process = {.pid = child, .alive = true};
+    if (holds(crowd, child)) continue;
+    name_process(entry_of(roster, child), &process);
+    if (process.program[0]) add(crowd, &process); /* else it is gone again */
+  }
+  if (children) (void)fclose(children);
+}
+
 static void add_children(const struct fc_roster *roster, struct crowd *crowd, uint32_t pid) {
   char path[320];
+  char buffer[FC_LIST_BYTES];
+  struct fc_list threads;
+  struct fc_entry thread;
   (void)snprintf(path, sizeof path, "/proc/%u/task", pid);
-  DIR *threads = opendir(path);
-  if (!threads) return; /* it has ended meanwhile */
-  for (struct dirent *thread; (thread = readdir(threads)) != NULL;) {
-    if (thread->d_name[0] == '.') continue;
-    (void)snprintf(path, sizeof path, "/proc/%u/task/%s/children", pid, thread->d_name);
-    FILE *children = fopen(path, "re");
-    unsigned child;
-    while (children && fscanf(children, "%u", &child) == 1) {
-      struct fc_roster_process process = {.pid = child, .alive = true};
-      if (holds(crowd, child)) continue;
-      name_process(entry_of(roster, child), &process);
-      if (!process.program[0]) continue; /* gone again */
-      add(crowd, &process);
-    }
-    if (children) (void)fclose(children);
+  const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return; /* it has ended meanwhile */
+  fc_list_begin(&threads, fd, buffer);
+  while (fc_list_next(&threads, &thread) == 1) {
+    (void)snprintf(path, sizeof path, "/proc/%u/task/%s/children", pid, thread.name);
+    add_children_of(roster, crowd, path);
   }
-  (void)closedir(threads);
+  (void)close(fd);
 }
 
 static int by_pid(const void *a, const void *b) {
@@ -229,39 +241,45 @@ static bool leads_to(int dirfd, const char *link, const struct object *object) {
          st.stx_dev_major == object->dev_major && st.stx_dev_minor == object->dev_minor;
 }
 
-static bool process_uses(const char *pid, const struct object *object) {
+static bool process_uses(int proc, const char *pid, const struct object *object) {
   static const char *const links[] = {"cwd", "root", "exe"};
-  char path[300];
-  (void)snprintf(path, sizeof path, "/proc/%s", pid);
-  const int dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int dirfd = openat(proc, pid, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (dirfd < 0) return false;
   bool uses = false;
   for (size_t i = 0; i < sizeof links / sizeof *links && !uses; i++) uses = leads_to(dirfd, links[i], object);
   const int fds = openat(dirfd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR *list = fds >= 0 ? fdopendir(fds) : NULL;
-  if (!list && fds >= 0) (void)close(fds);
-  for (struct dirent *entry; !uses && list && (entry = readdir(list)) != NULL;)
-    if (isdigit((unsigned char)entry->d_name[0])) uses = leads_to(fds, entry->d_name, object);
-  if (list) (void)closedir(list);
   (void)close(dirfd);
+  if (fds < 0) return uses; /* not ours to ask */
+  char buffer[FC_LIST_BYTES];
+  struct fc_list list;
+  struct fc_entry entry;
+  fc_list_begin(&list, fds, buffer);
+  while (!uses && fc_list_next(&list, &entry) == 1) uses = leads_to(fds, entry.name, object);
+  (void)close(fds);
   return uses;
 }
 
 size_t fc_roster_users(uint64_t ino, uint32_t dev_major, uint32_t dev_minor, const char *name,
-                       struct fc_roster_process **list) {
+                       struct fc_roster_process **out) {
   const struct object object = {ino, dev_major, dev_minor};
   struct crowd crowd = {0};
-  DIR *proc = opendir("/proc");
-  for (struct dirent *entry; proc && (entry = readdir(proc)) != NULL;) {
-    if (!isdigit((unsigned char)entry->d_name[0])) continue;
-    struct fc_roster_process process = {.pid = (uint32_t)strtoul(entry->d_name, NULL, 10), .alive = true};
+  char buffer[FC_LIST_BYTES];
+  struct fc_list list;
+  struct fc_entry entry;
+  *out = NULL;
+  const int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (proc < 0) return 0;
+  fc_list_begin(&list, proc, buffer);
+  while (fc_list_next(&list, &entry) == 1) {
+    if (!isdigit((unsigned char)entry.name[0])) continue;
+    struct fc_roster_process process = {.pid = (uint32_t)strtoul(entry.name, NULL, 10), .alive = true};
     if (process.pid == (uint32_t)getpid()) continue;
     read_name(process.pid, process.program, sizeof process.program);
     if (name && strcmp(process.program, name) != 0) continue;
-    if (process_uses(entry->d_name, &object)) add(&crowd, &process);
+    if (process_uses(proc, entry.name, &object)) add(&crowd, &process);
   }
-  if (proc) (void)closedir(proc);
+  (void)close(proc);
   if (crowd.count) qsort(crowd.list, crowd.count, sizeof *crowd.list, by_pid);
-  *list = crowd.list;
+  *out = crowd.list;
   return crowd.count;
 }

@@ -49,8 +49,8 @@ size_t fc_roster_alive(const struct fc_roster *roster, struct fc_roster_process 
 void fc_roster_free(struct fc_roster *roster);
 
 /* The processes that have the object open, as their working directory, root or program: all that this user may ask,
- * but this one. *list is the caller's (free). name narrows the search to a guardian's process name, or is NULL. */
+ * but this one. *out is the caller's (free). name narrows the search to a guardian's process name, or is NULL. */
 size_t fc_roster_users(uint64_t ino, uint32_t dev_major, uint32_t dev_minor, const char *name,
-                       struct fc_roster_process **list);
+                       struct fc_roster_process **out);
 
 #endif
