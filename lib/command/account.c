@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "sweeper.h"
 
 #define PATH_BYTES 16384
 
@@ -22,6 +23,24 @@ static bool tells_creator(enum fc_reason reason) {
   }
 }
 
+/* As the sweeper tells age, for what stands there now. Directories go when they are empty. */
+static int64_t expiry(const struct fc_found *found, const struct fc_judgement *what) {
+  const struct fc_policy *p = &found->header->policy;
+  const bool sweepable = what->tracked && what->exists && found->state == FC_FOUND_LIVE && !found->other_boot;
+  const uint16_t type = what->st.stx_mode & S_IFMT;
+  if (!sweepable || !fc_sweeper_is_wanted(p) || p->ttl_ns == FC_INFINITY_NS || (type != S_IFREG && type != S_IFDIR) ||
+      what->reason == FC_REASON_KEEP || what->reason == FC_REASON_DIRS_KEEP)
+    return FC_JSON_NEVER;
+  const int64_t born_s = fc_survey_wall_s(found, what->node->born_ns);
+  int64_t young_s = what->st.stx_mtime.tv_sec;
+  if (p->age_by == FC_AGE_BY_NEWEST) {
+    const int64_t times[] = {what->st.stx_ctime.tv_sec, what->st.stx_atime.tv_sec, born_s};
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++)
+      if (times[i] > young_s) young_s = times[i];
+  }
+  return young_s + p->ttl_ns / 1000000000;
+}
+
 static void fill(struct fc_account *out, struct fc_judge *judge, const char *relative) {
   const struct fc_found *found = judge->found;
   const struct fc_node *node = out->judgement.node;
@@ -32,10 +51,13 @@ static void fill(struct fc_account *out, struct fc_judge *judge, const char *rel
   out->detail = out->judgement.detail ? fc_verb_copy(out->judgement.detail, strlen(out->judgement.detail)) : NULL;
   out->judgement.detail = out->detail;
   out->created_s = FC_JSON_NEVER;
+  out->expires_s = expiry(found, &out->judgement);
   out->has_creator = node && node->pid && tells_creator(out->judgement.reason);
   if (!out->has_creator) return;
   fc_roster_process_at(&found->roster, node->pid, node->created, &out->creator);
-  out->created_s = fc_survey_record_s(found, node->created);
+  out->created_s = fc_survey_wall_s(found, node->born_ns);
+  /* Its maker's session has ended, and its records with it. */
+  out->has_creator = fc_survey_record_type(found, node->created) != FC_REC_ADOPT;
 }
 
 void fc_account_of_path(struct fc_judge *judge, const char *relative, struct fc_account *out) {
@@ -178,6 +200,7 @@ json_t *fc_account_json(const struct fc_account *a) {
   fc_json_text(object, "rule", fc_reason_rule(what->reason));
   fc_json_text(object, "fate", deletes ? "delete" : "keep");
   fc_json_text(object, "when", fc_judgement_when(a->found, what));
+  fc_json_time(object, "expires", a->expires_s);
   const char *keeps = what->tracked && !a->detail ? fc_account_session_keeps(a->found) : NULL;
   fc_json_text(object, "detail", a->detail ? a->detail : keeps);
   return object;

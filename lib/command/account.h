@@ -18,6 +18,7 @@ struct fc_account {
   bool has_creator;
   struct fc_roster_process creator; /* alive is not asked */
   int64_t created_s;                /* FC_JSON_NEVER = unknown */
+  int64_t expires_s;                /* from when on a sweep may remove it; FC_JSON_NEVER = it may not */
 };
 
 struct fc_accounts {

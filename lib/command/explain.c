@@ -147,12 +147,31 @@ static void fate_row(bool deletes, const char *when) {
   fc_human_wrap(deletes ? when : "it is never deleted", ROW_LABEL_COLUMNS, ROW_LABEL_COLUMNS, fc_human_width());
 }
 
+static void print_fate(const struct fc_account *a) {
+  const bool deletes = fc_judgement_deletes(a->found, &a->judgement);
+  if (a->expires_s == FC_JSON_NEVER) {
+    fate_row(deletes, fc_judgement_when(a->found, &a->judgement));
+    return;
+  }
+  /* Its time may never come, so that what happens at the end is told first. */
+  char when[FC_HUMAN_BYTES];
+  char ttl[FC_HUMAN_BYTES];
+  char *text = NULL;
+  if (asprintf(&text, "%s; before that it is swept when it is older than %s (from %s on) and nobody uses it",
+               deletes ? fc_judgement_when(a->found, &a->judgement) : "when the session ends",
+               fc_human_span(a->found->header->policy.ttl_ns, ttl), fc_human_time(a->expires_s, when)) < 0)
+    fc_verb_no_memory();
+  label(deletes ? "delete" : "keep", deletes ? FC_COLOUR_GOOD : FC_COLOUR_NOTE);
+  fc_human_wrap(text, ROW_LABEL_COLUMNS, ROW_LABEL_COLUMNS, fc_human_width());
+  free(text);
+}
+
 static void print_account(const struct question *q, const struct fc_account *a) {
   const struct fc_session_header *h = a->found->header;
   char *base = fc_human_name(h->base);
   char *because = fc_account_because(a);
   char *shown = fc_human_name(because);
-  if (q->exists) fate_row(fc_judgement_deletes(a->found, &a->judgement), fc_judgement_when(a->found, &a->judgement));
+  if (q->exists) print_fate(a);
   row("because", shown);
   if (a->has_creator) {
     char when[FC_HUMAN_BYTES];

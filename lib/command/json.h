@@ -12,23 +12,23 @@
  *                bytes, all but A-Z a-z 0-9 / . _ - ~ as %XX
  *   PROCESS      {"pid", "program": NAME or null, "alive"}
  *
- *   status       "base": NAME or null, "sessions": [SESSION]
- *   SESSION      {"id", "name", "state": "live" | "ending" | "orphan" | "kept" | "damaged" | "foreign" | "future" |
- *                "unknown", "detail": text or null, "file": NAME; for foreign, future and unreadable ones nothing more;
- *                "base": NAME, "since": TIME, "leader": PROCESS, "members": [PROCESS alive], "guardian": pid or null,
- *                "policy": {"on_exit", "dirs", "track", "in_use", "scope", "keep": [{"glob": NAME}], "ttl_s",
- * "interval_s", "exit_budget_s", "max_bytes", "max_files"} (null = infinity), "tracked": {"files", "dirs", "bytes"} or
- *                null, "journal": {"cells", "capacity", "torn", "lost_creating", "lost_destructive"}}
- *   list         "base", "names": [{"path": NAME, "session", "type": "file" | "dir" | "link" | "fifo" | "socket" |
- *                "device" | null, "size", "created": TIME, "age_s", "creator": PROCESS, "tracked": bool, "reason",
- *                "rule": "N1" to "N6", "fate": "delete" | "keep", "when": text, "detail"}], sorted by path, then
- *                session; without -v only tracked ones
- *   explain      "paths": [{"path": NAME, "exists", "error", "fate", "bases": [{"base": NAME}], "records": [as the
- * names of list], "users": [PROCESS]}] check        "ok", "disabled", "base": NAME, "base_exists", "refused": text,
- * "settings": [{"name", "option", "value": NAME, "origin": "default" | "environment" | "option"}], "state_dirs":
- * [{"path": NAME, "what", "usable", "chosen"}], "probes": [{"subject": "kernel" | "state" | "base", "path": NAME,
- * "probe", "result": "yes" | "no" | "unknown", "detail", "follows"}] hooks        "hooks": [{"function", "decision":
- * "hook" | "later" | "skip", "why"}]
+ *   status       "base": NAME, "sessions": [SESSION]
+ *   SESSION      {"id": NAME, "name", "state": "live" | "ending" | "orphan" | "kept" | "damaged" | "foreign" | "future"
+ * | "unknown", "detail": text, "file": NAME; of a file that is no valid session nothing more; "base": NAME, "since":
+ * TIME, "leader": PROCESS, "members": [PROCESS alive], "guardian": pid, "sweeper": bool, "unseen": how many processes
+ * without the shim, "policy": {"on_exit", "dirs", "track", "in_use", "scope", "keep": [{"glob": NAME}], "ttl_s",
+ * "interval_s", "exit_budget_s", "max_bytes", "max_files"} (null = infinity), "tracked": {"files", "dirs", "bytes"},
+ * "journal": {"cells", "capacity", "torn", "lost_creating", "lost_destructive"}} list         "base": NAME, "names":
+ * [RECORD], sorted by path, then session; without -v only tracked ones RECORD       {"path": NAME, "session": id,
+ * "type": "file" | "dir" | "link" | "fifo" | "socket" | "device", "size", "created": TIME, "age_s", "creator": PROCESS,
+ * "tracked": bool, "reason": a word of judgement.c, "rule": "N1" to "N6", "fate": "delete" | "keep" (at the end),
+ * "when": text, "expires": TIME from which on a sweep may remove it, "detail": text} explain      "paths": [{"path":
+ * NAME, "exists": bool, "error": text, "fate": "delete" | "keep", "bases": [{"base": NAME}], "records": [RECORD], one
+ * for each session of these bases, "users": [PROCESS]}] check        "ok": bool, "disabled": bool, "base": NAME,
+ * "base_exists": bool, "refused": text, "settings": [{"name", "option", "value": NAME, "origin": "default" |
+ * "environment" | "option"}], "state_dirs": [{"path": NAME, "what": text, "usable": bool, "chosen": bool}], "probes":
+ * [{"subject": "kernel" | "state" | "base", "path": NAME, "probe", "result": "yes" | "no" | "unknown", "detail": text,
+ * "follows": text}] hooks        "hooks": [{"function", "decision": "hook" | "later" | "skip", "why"}]
  */
 #ifndef FC_JSON_H
 #define FC_JSON_H

@@ -9,6 +9,7 @@
 #include "beneath.h"
 #include "ownership.h"
 #include "quarantine.h"
+#include "unseen.h"
 
 #define PATH_BYTES 16384
 #define MODE_IS(st, type) (((st)->stx_mode & S_IFMT) == (type))
@@ -21,6 +22,7 @@ static const struct {
     [FC_REASON_CREATED] = {"created", NULL, "made by the session"},
     [FC_REASON_BASE] = {"base", NULL, "the base itself"},
     [FC_REASON_QUARANTINE] = {"quarantine", NULL, "where the cleanup takes names to before it deletes them"},
+    [FC_REASON_UNSEEN] = {"unseen", NULL, "made by a process without the shim, below a directory made by the session"},
     [FC_REASON_NO_RECORD] = {"no-record", NULL,
                              "no record of its creation: it was there before, or was made by somebody else, or unseen"},
     [FC_REASON_GONE] = {"gone", NULL, "nothing has this name now"},
@@ -232,6 +234,40 @@ void fc_judge_node(struct fc_judge *j, struct fc_node *node, const char *path, s
   if (out->tracked) out->reason = last_questions(j, node, path, out);
 }
 
+struct unseen {
+  const char *path;
+  bool found;
+};
+
+static void compare_unseen(void *context, int dirfd, const char *path, const char *leaf) {
+  struct unseen *unseen = context;
+  (void)dirfd;
+  (void)leaf;
+  unseen->found |= strcmp(path, unseen->path) == 0;
+}
+
+/* DIRS=recursive: does the end of the session find it below the nearest directory that the records know? */
+static bool is_unseen(struct fc_judge *j, const char *path) {
+  struct fc_registry *r = &j->found->registry;
+  if (j->found->header->policy.dirs != FC_DIRS_RECURSIVE) return false;
+  struct fc_node *dir = NULL;
+  char *above = fc_verb_copy(path, strlen(path));
+  for (char *slash; !dir && (slash = strrchr(above, '/')) != NULL;) {
+    *slash = '\0';
+    dir = fc_registry_find(r, above, false);
+  }
+  struct unseen unseen = {path, false};
+  struct fc_judgement of_dir = {0};
+  if (dir) fc_judge_node(j, dir, above, &of_dir);
+  const int fd = dir && dir->is_dir && of_dir.tracked ? fc_beneath_open(j->base_fd, above) : -1;
+  if (fd >= 0) {
+    fc_unseen_below(r, dir, fd, above, j->found->header->uid, compare_unseen, &unseen);
+    (void)close(fd);
+  }
+  free(above);
+  return unseen.found;
+}
+
 void fc_judge_path(struct fc_judge *j, const char *path, struct fc_judgement *out) {
   struct fc_registry *r = &j->found->registry;
   memset(out, 0, sizeof *out);
@@ -252,6 +288,10 @@ void fc_judge_path(struct fc_judge *j, const char *path, struct fc_judgement *ou
     if (j->place_fd >= 0) (void)close(j->place_fd);
     j->place_fd = -1;
     j->place = NULL;
+    if (out->exists && is_unseen(j, path)) {
+      out->detail = keeping_glob(j, path);
+      out->reason = out->detail ? FC_REASON_KEEP : FC_REASON_UNSEEN;
+    }
   }
   char quarantine[64];
   (void)snprintf(quarantine, sizeof quarantine, FC_QUARANTINE_PREFIX "%s", j->found->header->id);
@@ -271,6 +311,8 @@ bool fc_judgement_deletes(const struct fc_found *found, const struct fc_judgemen
   if (on_exit == FC_ON_EXIT_KEEP_ON_FAILURE && found->state != FC_FOUND_LIVE && found->registry.leader_status != 0)
     return false;
   switch (what->reason) {
+  case FC_REASON_UNSEEN:
+    return true;
   case FC_REASON_CREATED:
   case FC_REASON_NOT_EMPTY: /* when what is in it is the session's too */
   case FC_REASON_NEIGHBOUR:
@@ -288,16 +330,20 @@ const char *fc_judgement_when(const struct fc_found *found, const struct fc_judg
   const bool conditional = what->reason == FC_REASON_NOT_EMPTY || what->reason == FC_REASON_BASE;
   switch (found->state) {
   case FC_FOUND_ENDING:
-    return conditional ? "now, when it is empty" : "now";
+    return conditional ? "now, if it is empty" : "now";
   case FC_FOUND_ORPHAN:
-    return conditional ? "at the next start with this base, when it is empty" : "at the next start with this base";
+    return conditional ? "at the next start with this base, if it is empty then" : "at the next start with this base";
   default:
     break;
   }
-  if (found->header->policy.on_exit == FC_ON_EXIT_KEEP_ON_FAILURE)
+  const struct fc_policy *p = &found->header->policy;
+  if (p->scope == FC_SCOPE_PROCESS && !conditional && what->reason != FC_REASON_UNSEEN)
+    return "when the process that made it has ended, and nobody uses it";
+  if (p->scope == FC_SCOPE_LEADER && what->reason != FC_REASON_UNSEEN)
+    return conditional ? "when the leader of the session has ended, if it is empty then"
+                       : "when the leader of the session has ended, and nobody uses it";
+  if (p->on_exit == FC_ON_EXIT_KEEP_ON_FAILURE)
     return "when the last process of the session has ended, and the first one with status 0";
-  if (conditional) return "when the last process of the session has ended, when it is empty";
-  if (found->header->words.sweeper && found->header->policy.ttl_ns != FC_INFINITY_NS)
-    return "when the last process of the session has ended, or earlier, when it is older than the TTL";
+  if (conditional) return "when the last process of the session has ended, if it is empty then";
   return "when the last process of the session has ended";
 }

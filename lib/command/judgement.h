@@ -14,6 +14,7 @@ enum fc_reason {
   FC_REASON_CREATED,    /* the session made it, and no rule spares it */
   FC_REASON_BASE,       /* the base itself */
   FC_REASON_QUARANTINE, /* where the reaper takes names to before it deletes them */
+  FC_REASON_UNSEEN,     /* made by what no hook saw, below a directory of the session's, and DIRS=recursive */
   FC_REASON_NO_RECORD,  /* existed before, or its creation was not seen */
   FC_REASON_GONE,       /* nothing has the name now */
   FC_REASON_RESERVED,   /* N1: the user had something here, which the session took away */

@@ -62,8 +62,10 @@ static void print_row(const struct fc_account *a, const struct fc_options *optio
   const bool deletes = fc_judgement_deletes(a->found, what);
   if (!deletes && !options->verbose) {
     const char *rule = fc_reason_rule(what->reason);
-    (void)printf("  %s(stays%s%s)%s", fc_human_colour(FC_COLOUR_NOTE), rule ? ": " : "", rule ? rule : "",
-                 fc_human_plain());
+    char *glob = fc_human_name(what->reason == FC_REASON_KEEP ? a->detail : "");
+    (void)printf("  %s(stays%s%s%s)%s", fc_human_colour(FC_COLOUR_NOTE), rule || glob[0] ? ": " : "", rule ? rule : "",
+                 glob, fc_human_plain());
+    free(glob);
   }
   (void)putchar('\n');
   if (options->verbose) {

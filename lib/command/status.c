@@ -21,6 +21,7 @@ struct tally {
   uint64_t files;
   uint64_t dirs;
   uint64_t bytes;
+  int error; /* the base cannot be opened, or is another directory by now */
 };
 
 static void count(struct fc_found *found, struct tally *tally) {
@@ -28,6 +29,7 @@ static void count(struct fc_found *found, struct tally *tally) {
   struct fc_accounts accounts = {0};
   memset(tally, 0, sizeof *tally);
   fc_judge_begin(&judge, found);
+  tally->error = judge.base_fd < 0 ? judge.error : 0;
   fc_accounts_collect(&accounts, &judge, false);
   for (size_t i = 0; i < accounts.count; i++) {
     const struct fc_judgement *what = &accounts.list[i].judgement;
@@ -118,11 +120,13 @@ static json_t *session_json(struct fc_found *found) {
   fc_json_set(out, "members", members);
   const uint32_t guardian = fc_survey_guardian(found);
   fc_json_set(out, "guardian", guardian ? json_integer(guardian) : NULL);
+  fc_json_set(out, "sweeper", json_boolean(fc_survey_has_sweeper(found)));
+  fc_json_number(out, "unseen", found->unseen);
   fc_json_set(out, "policy", policy_json(&h->policy));
-  if (found->replayed) {
-    struct tally tally;
+  struct tally tally = {0};
+  if (found->replayed) count(found, &tally);
+  if (found->replayed && !tally.error) {
     json_t *tracked = object();
-    count(found, &tally);
     fc_json_number(tracked, "files", (int64_t)tally.files);
     fc_json_number(tracked, "dirs", (int64_t)tally.dirs);
     fc_json_number(tracked, "bytes", (int64_t)tally.bytes);
@@ -221,12 +225,23 @@ static void row_processes(const char *label, const struct fc_roster_process *lis
   free(text);
 }
 
-static void print_policy(const struct fc_policy *p) {
+static void print_policy(const struct fc_found *found) {
+  const struct fc_policy *p = &found->header->policy;
   char ttl[FC_HUMAN_BYTES];
+  char bytes[FC_HUMAN_BYTES] = "";
   char *keep = fc_human_name(p->keep);
-  row_format("policy", "on exit %s, directories %s, track %s%s%s, ttl %s", fc_policy_on_exit(p), fc_policy_dirs(p),
-             fc_policy_track(p), keep[0] ? ", keep " : "", keep, fc_human_span(p->ttl_ns, ttl));
+  const bool by_session = p->scope == FC_SCOPE_SESSION;
+  if (p->max_bytes != FC_INFINITY_COUNT) (void)fc_human_size(p->max_bytes, bytes);
+  row_format("policy", "on exit %s%s%s, directories %s, track %s%s%s", fc_policy_on_exit(p),
+             by_session ? "" : " of the ", by_session ? "" : fc_policy_scope(p), fc_policy_dirs(p), fc_policy_track(p),
+             keep[0] ? ", keep " : "", keep);
   free(keep);
+  if (!fc_survey_has_sweeper(found)) return;
+  if (p->max_files != FC_INFINITY_COUNT)
+    row_format("swept", "older than %s%s%s, over %llu files", fc_human_span(p->ttl_ns, ttl), bytes[0] ? ", over " : "",
+               bytes, (unsigned long long)p->max_files);
+  else
+    row_format("swept", "older than %s%s%s", fc_human_span(p->ttl_ns, ttl), bytes[0] ? ", over " : "", bytes);
 }
 
 static void print_details(struct fc_found *found, unsigned verbose) {
@@ -248,13 +263,20 @@ static void print_details(struct fc_found *found, unsigned verbose) {
   free(list);
   const uint32_t guardian = fc_survey_guardian(found);
   if (guardian) row_format("guardian", "%u", guardian);
-  print_policy(&h->policy);
+  print_policy(found);
   if (found->replayed) {
     struct tally tally;
     count(found, &tally);
-    row_format("tracked", "%s, %s, %s", fc_human_count(tally.files, "file", "files", files),
-               fc_human_count(tally.dirs, "directory", "directories", dirs), fc_human_size(tally.bytes, size));
+    if (tally.error)
+      row("tracked", tally.error == ENOENT || tally.error == ESTALE ? "nothing: the base is gone, or was replaced"
+                                                                    : strerror(tally.error));
+    else
+      row_format("tracked", "%s, %s, %s", fc_human_count(tally.files, "file", "files", files),
+                 fc_human_count(tally.dirs, "directory", "directories", dirs), fc_human_size(tally.bytes, size));
   }
+  if (found->unseen)
+    row_format("unseen", "%u without the shim (static, set-user-ID, or just starting): what they make stays",
+               found->unseen);
   const uint32_t used = used_cells(h);
   const double percent = capacity_of(h) ? 100.0 * used / capacity_of(h) : 0;
   row_format("journal", "%.1f %% full%s", percent, h->words.lost_creating ? "; names were lost, and stay" : "");

@@ -27,25 +27,15 @@ const char *fc_survey_state_name(enum fc_found_state state) {
 
 /* ---- one session ---- */
 
-/* A link's source may be the session's own all the same: then data of the user's had moved meanwhile. */
-static enum fc_why why_of_link(struct fc_registry *registry, const struct fc_replayed *record) {
-  const struct fc_node *source = record->path2[0] ? fc_registry_find(registry, record->path2, false) : NULL;
-  const bool made = source && (source->tracked || source->why == FC_WHY_DATA_MOVED) &&
-                    fc_identity_equal(&source->identity, &record->start.identity);
-  return made || fc_registry_inode(registry, &record->start.identity) ? FC_WHY_DATA_MOVED : FC_WHY_LINK;
-}
-
-/* A name that the rules may have no node for, since nothing of the session's ever stood there: so that it can be said
- * why, and by whom. */
-static void remember_why(struct fc_registry *registry, const struct fc_replayed *record) {
+/* Who made a link to what is not the session's, or renamed something in: the rules need not know. */
+static void remember_maker(struct fc_registry *registry, const struct fc_replayed *record) {
   const bool link = record->start.type == FC_REC_LINK;
   const bool moved_in = record->start.type == FC_REC_RENAME_IN && record->result != FC_RESULT_FAILED;
-  if ((!link && !moved_in) || !record->path[0]) return;
-  struct fc_node *node = fc_registry_find(registry, record->path, true);
+  struct fc_node *node = (link || moved_in) && record->path[0] ? fc_registry_find(registry, record->path, false) : NULL;
   if (!node || node->tracked) return;
-  if (!node->why) node->why = (uint8_t)(link ? why_of_link(registry, record) : FC_WHY_RENAMED_IN);
   node->pid = record->start.pid;
   node->created = node->since = record->index;
+  node->born_ns = record->start.time_ns;
 }
 
 static void replay(struct fc_found *found) {
@@ -71,7 +61,7 @@ static void replay(struct fc_found *found) {
     if (step == FC_REPLAY_END) break;
     fc_roster_note(&found->roster, &record);
     fc_ownership_apply(&found->registry, &record);
-    remember_why(&found->registry, &record);
+    remember_maker(&found->registry, &record);
   }
   found->replayed = true;
   if (h->words.lost_destructive) {
@@ -102,11 +92,15 @@ static void judge(struct fc_found *found) {
   else
     found->state = FC_FOUND_UNKNOWN;
   replay(found);
+  if (!found->replayed || found->other_boot) return;
   /* A process that was seen to exec and could hold no lock: no reaper acts while it lives. */
   unsigned alive = 0;
-  if (found->state == FC_FOUND_ORPHAN && found->replayed && !found->other_boot)
-    (void)fc_ownership_unseen(&found->registry, &alive);
-  if (alive) found->state = FC_FOUND_LIVE;
+  found->unseen = fc_ownership_unseen(&found->registry, &alive);
+  if (found->state != FC_FOUND_ORPHAN) return;
+  if (alive)
+    found->state = FC_FOUND_LIVE;
+  else if (fc_session_probe(found->fd, FC_BYTE_GUARDIAN) != F_UNLCK)
+    found->state = FC_FOUND_ENDING; /* its guardian is about to take it */
 }
 
 /* ---- the state directories ---- */
@@ -301,12 +295,16 @@ int64_t fc_survey_wall_s(const struct fc_found *found, int64_t boottime_ns) {
   return (now_ns - (fc_journal_now() - boottime_ns)) / NS_PER_S;
 }
 
-int64_t fc_survey_record_s(const struct fc_found *found, uint32_t index) {
+unsigned fc_survey_record_type(const struct fc_found *found, uint32_t index) {
   struct fc_start_cell cell;
   const int64_t at = (int64_t)FC_HEADER_BYTES + (int64_t)index * FC_CELL_BYTES;
   if (fc_sys_pread(found->fd, &cell, sizeof cell, at) != (long)sizeof cell || (cell.word & 0xffu) != FC_MARK_START)
-    return FC_JSON_NEVER;
-  return fc_survey_wall_s(found, cell.time_ns);
+    return 0;
+  return cell.type;
+}
+
+bool fc_survey_has_sweeper(const struct fc_found *found) {
+  return found->state == FC_FOUND_LIVE && fc_session_probe(found->fd, FC_BYTE_SWEEPER) != F_UNLCK;
 }
 
 uint32_t fc_survey_guardian(const struct fc_found *found) {

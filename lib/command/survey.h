@@ -38,6 +38,7 @@ struct fc_found {
   bool other_boot;
   bool replayed; /* registry and roster hold the journal */
   uint32_t torn;
+  unsigned unseen; /* processes that were seen to exec and not to arrive: without the shim, or not yet */
   struct fc_registry registry;
   struct fc_roster roster;
 };
@@ -61,8 +62,11 @@ const char *fc_survey_state_name(enum fc_found_state state);
 /* The wall clock of a record's time, or FC_JSON_NEVER when it was written in another boot. */
 int64_t fc_survey_wall_s(const struct fc_found *found, int64_t boottime_ns);
 
-/* When the record with this index was written, as fc_survey_wall_s. */
-int64_t fc_survey_record_s(const struct fc_found *found, uint32_t index);
+/* The type of the record with this index, 0 when it cannot be read. */
+unsigned fc_survey_record_type(const struct fc_found *found, uint32_t index);
+
+/* True when somebody sweeps the session while it lives. */
+bool fc_survey_has_sweeper(const struct fc_found *found);
 
 /* The pid of the session's guardian, or 0. */
 uint32_t fc_survey_guardian(const struct fc_found *found);

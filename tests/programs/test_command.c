@@ -182,6 +182,16 @@ Test(command, an_orphan_is_an_orphan_until_it_is_reaped) {
   cr_expect_str_eq(state_of(world), "");
 }
 
+Test(command, a_session_whose_base_was_replaced_holds_nothing) {
+  struct fct_world *world = fct_world_new();
+  (void)make_orphan(world);
+  cr_assert_eq(run(world, "mv base old; mkdir base; echo x > base/a").status, 0);
+  cr_expect_str_eq(line_of(world, "$FC_COMMAND status --base base --json | jq -c '.sessions[] | [.state, .tracked]'"),
+                   "[\"orphan\",null]");
+  cr_expect_str_eq(run(world, "$FC_COMMAND list -q --base base").out, "");
+  cr_expect_str_eq(line_of(world, "$FC_COMMAND explain --json base/a | jq -r .paths[0].fate"), "keep");
+}
+
 Test(command, a_session_that_keeps_is_kept) {
   struct fct_world *world = fct_world_new();
   cr_assert_eq(FCT_EXECUTE(world, .mode = FCT_RUN, .options = FCT_LIST("--on-exit", "keep", "--wait"),

@@ -168,6 +168,45 @@ Test(explain, a_session_that_keeps_deletes_nothing) {
   EXPECT_REASON(.script = "echo x > base/f", .options = FCT_LIST("--on-exit", "keep"), .reason = "created null keep");
 }
 
+Test(explain, what_no_hook_saw_goes_with_a_directory_of_ours_when_recursive) {
+  EXPECT_REASON(.script = "mkdir base/d", .outside = "mkdir base/d/e; echo x > base/d/e/f", .path = "base/d/e/f",
+                .options = FCT_LIST("--dirs", "recursive"), .reason = "unseen null delete");
+}
+
+Test(explain, what_no_hook_saw_stays_otherwise) {
+  EXPECT_REASON(.script = "mkdir base/d", .outside = "echo x > base/d/f", .path = "base/d/f",
+                .reason = "no-record null keep");
+}
+
+Test(explain, a_file_tells_from_when_on_it_is_swept) {
+  struct fct_world *world = fct_world_new();
+  struct fct_job *job =
+      hold(world, FCT_LIST("--ttl", "1h", "--on-exit", "keep"), "a", "echo x > base/f; mkfifo base/p");
+  cr_expect_str_eq(ask(world, "base/f", ".paths[0].records[0] | .fate, .expires_s - .created_s | tostring"), "keep");
+  const char *left = ask(world, "base/f", "now as $n | .paths[0].records[0].expires_s - $n | . > 3500 and . < 3605");
+  cr_expect_str_eq(left, "true");
+  cr_expect_str_eq(ask(world, "base/p", ".paths[0].records[0].expires"), "null", "only files are swept");
+  cr_expect(strstr(FCT_EXECUTE(world, .script = "$FC_COMMAND explain base/f | tr -s ' \\n' ' '").out, "older than 1h"));
+  let_end(world, job, "a");
+}
+
+Test(explain, a_process_scope_says_when) {
+  struct fct_world *world = fct_world_new();
+  struct fct_job *job = hold(world, FCT_LIST("--scope", "process"), "a", "echo x > base/f");
+  const char *when = ask(world, "base/f", ".paths[0].records[0].when");
+  cr_expect(strstr(when, "the process that made it"), "%s", when);
+  let_end(world, job, "a");
+}
+
+Test(explain, what_was_handed_over_names_no_maker) {
+  struct fct_world *world = fct_world_new();
+  struct fct_job *a = hold(world, NULL, "a", "echo x > base/f");
+  struct fct_job *b = hold(world, NULL, "b", "echo y >> base/f");
+  let_end(world, a, "a");
+  cr_expect_str_eq(ask(world, "base/f", ".paths[0].records[0] | \"\\(.reason) \\(.creator)\""), "created null");
+  let_end(world, b, "b");
+}
+
 Test(explain, what_another_session_uses_goes_to_that_one) {
   struct fct_world *world = fct_world_new();
   struct fct_job *a = hold(world, NULL, "a", "echo x > base/f");
