@@ -323,7 +323,9 @@ static bool print(const struct fc_survey *survey, const struct fc_options *optio
   if (!survey->first && !options->quiet) print_none(survey);
   for (struct fc_found *found = survey->first; found; found = found->next) {
     if (options->quiet) {
-      (void)puts(found->id);
+      char *id = fc_human_name(found->id);
+      (void)puts(id);
+      free(id);
       continue;
     }
     print_session(found, options);

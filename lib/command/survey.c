@@ -53,7 +53,11 @@ static void replay(struct fc_found *found) {
   for (;;) {
     const enum fc_replay_step step = fc_replay_next(&replay, &record);
     found->torn = replay.torn;
-    if (step == FC_REPLAY_DAMAGED || found->registry.failed) {
+    if (found->registry.failed) {
+      found->detail = "its journal is too large for the memory that there is";
+      return;
+    }
+    if (step == FC_REPLAY_DAMAGED) {
       found->state = FC_FOUND_DAMAGED;
       found->detail = "its journal is damaged";
       return;

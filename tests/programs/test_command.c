@@ -252,6 +252,24 @@ Test(command, a_base_that_may_not_be_looked_at_is_refused) {
   }
 }
 
+Test(command, names_in_a_base_that_was_closed_cannot_be_told) {
+  fct_need_root();
+  fct_need_build_for(NOBODY);
+  struct fct_world *world = fct_world_new();
+  fct_world_give(world, NOBODY);
+  struct fct_job *job = FCT_START(world, .mode = FCT_RUN, .uid = NOBODY,
+                                  .script = "mkdir base/d; echo x > base/d/f; : > ready; exec $PROBES/await end");
+  cr_assert(fct_wait_exists(world, "ready"));
+  cr_assert_eq(chmod(fct_path(world, "base/d"), 0), 0);
+  struct fct_result listed = FCT_EXECUTE(world, .uid = NOBODY, .script = "$FC_COMMAND list -q");
+  struct fct_result told = FCT_EXECUTE(world, .uid = NOBODY, .script = "$FC_COMMAND explain base/d/f");
+  cr_assert_eq(chmod(fct_path(world, "base/d"), 0755), 0);
+  cr_expect_eq(listed.status, 1);
+  cr_expect_eq(told.status, 1);
+  cr_expect(strstr(told.out, "ermission denied"), "%s", told.out);
+  let_end(world, job);
+}
+
 /* ---- watch ---- */
 
 Test(command, watching_ends_cleanly_when_interrupted) {
@@ -331,6 +349,16 @@ Test(command, what_people_read_fits_a_terminal_and_has_no_colour_in_a_pipe) {
                  "$FC_COMMAND --help >> $HOME/out; grep -E '.{81}' $HOME/out; grep -c \"$(printf '\\033')\" $HOME/out");
   cr_expect_str_eq(result.out, "0\n", "%s", result.out);
   fct_kill_job(job);
+}
+
+Test(command, colours_are_for_terminals_that_want_them) {
+  fct_need("python3");
+  struct fct_world *world = fct_world_new();
+  const char *on_terminal = "python3 -c 'import pty, sys; pty.spawn(sys.argv[1:])' $FC_COMMAND hooks | "
+                            "grep -c \"$(printf '\\033')\"";
+  cr_expect(atoi(run(world, fct_format("TERM=xterm; export TERM; %s", on_terminal)).out) > 10);
+  cr_expect_str_eq(run(world, fct_format("TERM=xterm NO_COLOR=1; export TERM NO_COLOR; %s", on_terminal)).out, "0\n");
+  cr_expect_str_eq(run(world, fct_format("TERM=dumb; export TERM; %s", on_terminal)).out, "0\n");
 }
 
 /* ---- exit statuses ---- */
