@@ -57,7 +57,7 @@ static void fill(struct fc_account *out, struct fc_judge *judge, const char *rel
   fc_roster_process_at(&found->roster, node->pid, node->created, &out->creator);
   out->created_s = fc_survey_wall_s(found, node->born_ns);
   /* Its maker's session has ended, and its records with it. */
-  out->has_creator = fc_survey_record_type(found, node->created) != FC_REC_ADOPT;
+  out->has_creator = !fc_survey_is_adopted(found, node->created);
 }
 
 void fc_account_of_path(struct fc_judge *judge, const char *relative, struct fc_account *out) {
@@ -188,13 +188,7 @@ json_t *fc_account_json(const struct fc_account *a) {
   fc_json_time(object, "created", a->created_s);
   const bool dated = a->created_s != FC_JSON_NEVER;
   fc_json_set(object, "age_s", dated ? json_integer((json_int_t)time(NULL) - a->created_s) : NULL);
-  struct fc_roster_process creator = a->creator;
-  if (a->has_creator && !a->found->other_boot) {
-    struct fc_roster_process now;
-    fc_roster_ask(&a->found->roster, creator.pid, &now);
-    creator.alive = now.alive;
-  }
-  fc_json_set(object, "creator", fc_account_process_json(a->has_creator ? &creator : NULL));
+  fc_json_set(object, "creator", fc_account_process_json(a->has_creator ? &a->creator : NULL));
   fc_json_set(object, "tracked", json_boolean(what->tracked));
   fc_json_text(object, "reason", fc_reason_name(what->reason));
   fc_json_text(object, "rule", fc_reason_rule(what->reason));

@@ -16,9 +16,9 @@ struct fc_account {
   char *path;   /* absolute, owned */
   char *detail; /* owned, or NULL: the judgement's own lives in the judge */
   bool has_creator;
-  struct fc_roster_process creator; /* alive is not asked */
-  int64_t created_s;                /* FC_JSON_NEVER = unknown */
-  int64_t expires_s;                /* from when on a sweep may remove it; FC_JSON_NEVER = it may not */
+  struct fc_roster_process creator;
+  int64_t created_s; /* FC_JSON_NEVER = unknown */
+  int64_t expires_s; /* from when on a sweep may remove it; FC_JSON_NEVER = it may not */
 };
 
 struct fc_accounts {

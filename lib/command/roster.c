@@ -21,7 +21,7 @@
 /* What a pid became at one record. */
 struct program {
   struct program *before;
-  uint32_t index;
+  uint64_t sequence;
   char name[];
 };
 
@@ -52,8 +52,9 @@ static struct fc_roster_entry *make_entry(struct fc_roster *roster, uint32_t pid
   return entry;
 }
 
-void fc_roster_begin(struct fc_roster *roster, const struct fc_session_header *header) {
+void fc_roster_begin(struct fc_roster *roster, const struct fc_session_header *header, bool other_boot) {
   memset(roster, 0, sizeof *roster);
+  roster->other_boot = other_boot;
   /* The leader made the session. */
   struct timespec now = {0, 0};
   (void)clock_gettime(CLOCK_REALTIME, &now);
@@ -62,44 +63,69 @@ void fc_roster_begin(struct fc_roster *roster, const struct fc_session_header *h
   leader->seen_ns = fc_journal_now() - age_ns;
 }
 
-void fc_roster_note(struct fc_roster *roster, const struct fc_replayed *record) {
-  struct fc_roster_entry *entry = make_entry(roster, record->start.pid);
-  if (record->start.type == FC_REC_JOIN) {
-    const size_t len = strnlen(record->path, FC_PROGRAM_BYTES - 1);
-    struct program *program = fc_verb_alloc(sizeof *program + len + 1);
-    memcpy(program->name, record->path, len);
-    program->index = record->index;
-    program->before = entry->program;
-    entry->program = program;
-    /* Its time_ns is the parent's pid. */
-    if (roster->last_ns > entry->seen_ns) entry->seen_ns = roster->last_ns;
-    if (!entry->untimed) {
-      entry->untimed = true;
-      entry->next_untimed = roster->untimed;
-      roster->untimed = entry;
-    }
-    return;
-  }
-  if (record->start.type == FC_REC_CAPTURE || record->start.type == FC_REC_ADOPT) return; /* a reaper's */
-  roster->last_ns = record->start.time_ns;
+static void note_program(struct fc_roster_entry *entry, const struct fc_replayed *record) {
+  const size_t len = strnlen(record->path, FC_PROGRAM_BYTES - 1);
+  struct program *program = fc_verb_alloc(sizeof *program + len + 1);
+  memcpy(program->name, record->path, len);
+  program->sequence = record->sequence;
+  program->before = entry->program;
+  entry->program = program;
+}
+
+/* Seen now, by a record that tells no time. */
+static void note_untimed(struct fc_roster *roster, struct fc_roster_entry *entry) {
+  if (roster->last_ns > entry->seen_ns) entry->seen_ns = roster->last_ns;
+  if (entry->untimed) return;
+  entry->untimed = true;
+  entry->next_untimed = roster->untimed;
+  roster->untimed = entry;
+}
+
+static void note_time(struct fc_roster *roster, int64_t now_ns) {
+  roster->last_ns = now_ns;
   for (; roster->untimed; roster->untimed = roster->untimed->next_untimed) {
     roster->untimed->untimed = false;
-    if (roster->last_ns > roster->untimed->seen_ns) roster->untimed->seen_ns = roster->last_ns;
+    if (now_ns > roster->untimed->seen_ns) roster->untimed->seen_ns = now_ns;
   }
-  if (record->start.time_ns > entry->seen_ns) entry->seen_ns = record->start.time_ns;
+}
+
+void fc_roster_note(struct fc_roster *roster, const struct fc_replayed *record) {
+  const struct fc_start_cell *start = &record->start;
+  struct fc_roster_entry *entry;
+  switch (start->type) {
+  case FC_REC_CAPTURE: /* a reaper's */
+  case FC_REC_ADOPT:
+  case FC_REC_PAD:
+  case FC_REC_CK_BEGIN:
+  case FC_REC_CK_PLACE:
+  case FC_REC_CK_INODE:
+  case FC_REC_CK_WHOLE:
+  case FC_REC_CK_END:
+    return;
+  case FC_REC_CK_PROCESS:
+    note_untimed(roster, make_entry(roster, start->pid));
+    return;
+  case FC_REC_CK_NODE: /* its maker, as of then */
+    entry = start->pid ? make_entry(roster, start->pid) : NULL;
+    if (entry && start->time_ns > entry->seen_ns) entry->seen_ns = start->time_ns;
+    return;
+  case FC_REC_JOIN: /* its time_ns is the parent's pid */
+    entry = make_entry(roster, start->pid);
+    note_program(entry, record);
+    note_untimed(roster, entry);
+    return;
+  default:
+    entry = make_entry(roster, start->pid);
+    note_time(roster, start->time_ns);
+    if (start->time_ns > entry->seen_ns) entry->seen_ns = start->time_ns;
+  }
 }
 
 /* A child that a shell forked may make a file before it becomes a program: then it is known by what it became. */
-static const char *program_at(const struct fc_roster_entry *entry, uint32_t index) {
+static const char *program_at(const struct fc_roster_entry *entry, uint64_t sequence) {
   const struct program *program = entry ? entry->program : NULL;
-  while (program && program->index > index && program->before) program = program->before;
+  while (program && program->sequence > sequence && program->before) program = program->before;
   return program ? program->name : "";
-}
-
-void fc_roster_process_at(const struct fc_roster *roster, uint32_t pid, uint32_t index, struct fc_roster_process *out) {
-  memset(out, 0, sizeof *out);
-  out->pid = pid;
-  (void)snprintf(out->program, sizeof out->program, "%s", program_at(entry_of(roster, pid), index));
 }
 
 /* The name of a process, which is no part of its memory: nothing is held on to. */
@@ -117,7 +143,7 @@ static void read_name(uint32_t pid, char *out, size_t size) {
 
 /* The program's name by the records is whole; comm is cut, and a process may call itself anything. */
 static void name_process(const struct fc_roster_entry *entry, struct fc_roster_process *out) {
-  const char *recorded = program_at(entry, UINT32_MAX);
+  const char *recorded = program_at(entry, UINT64_MAX);
   if (recorded[0])
     (void)snprintf(out->program, sizeof out->program, "%s", recorded);
   else if (out->alive)
@@ -128,7 +154,7 @@ void fc_roster_ask(const struct fc_roster *roster, uint32_t pid, struct fc_roste
   memset(out, 0, sizeof *out);
   out->pid = pid;
   struct fc_roster_entry *entry = entry_of(roster, pid);
-  if (entry && !entry->asked) {
+  if (entry && !entry->asked && !roster->other_boot) {
     const int64_t started = fc_session_start_time(pid);
     /* Started after its last sign of life: the number is another process's by now. */
     entry->alive = started >= 0 && (entry->untimed || started <= entry->seen_ns + START_SLACK_NS);
@@ -136,6 +162,13 @@ void fc_roster_ask(const struct fc_roster *roster, uint32_t pid, struct fc_roste
   }
   out->alive = entry && entry->alive;
   name_process(entry, out);
+}
+
+void fc_roster_process_at(const struct fc_roster *roster, uint32_t pid, uint64_t sequence,
+                          struct fc_roster_process *out) {
+  const char *program = program_at(entry_of(roster, pid), sequence);
+  fc_roster_ask(roster, pid, out);
+  if (program[0]) (void)snprintf(out->program, sizeof out->program, "%s", program);
 }
 
 struct crowd {

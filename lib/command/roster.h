@@ -22,6 +22,7 @@ struct fc_roster_entry;
 struct fc_roster {
   struct fc_roster_entry *entries; /* by pid */
   struct fc_roster_entry *untimed;
+  bool other_boot; /* nobody of it lives, whatever has these pids now */
   int64_t last_ns; /* time of the record before the one in hand */
 };
 
@@ -31,13 +32,15 @@ struct fc_roster_process {
   bool alive;
 };
 
-void fc_roster_begin(struct fc_roster *roster, const struct fc_session_header *header);
+void fc_roster_begin(struct fc_roster *roster, const struct fc_session_header *header, bool other_boot);
 
 /* Takes one record into account, in the order of the journal. */
 void fc_roster_note(struct fc_roster *roster, const struct fc_replayed *record);
 
-/* The process that pid was when it wrote the record with this index; alive is not asked. */
-void fc_roster_process_at(const struct fc_roster *roster, uint32_t pid, uint32_t index, struct fc_roster_process *out);
+/* The process that pid was when it wrote the record with this sequence. What a checkpoint has made short is named as
+ * what it is now, when it lives. */
+void fc_roster_process_at(const struct fc_roster *roster, uint32_t pid, uint64_t sequence,
+                          struct fc_roster_process *out);
 
 /* Whether pid, named by the records, is still that process; fills out. */
 void fc_roster_ask(const struct fc_roster *roster, uint32_t pid, struct fc_roster_process *out);

@@ -43,20 +43,19 @@ static void count(struct fc_found *found, struct tally *tally) {
 }
 
 static size_t alive(const struct fc_found *found, struct fc_roster_process **list) {
-  *list = NULL;
-  return found->other_boot ? 0 : fc_roster_alive(&found->roster, list);
+  return fc_roster_alive(&found->roster, list);
 }
 
 static void leader_of(const struct fc_found *found, struct fc_roster_process *out) {
-  memset(out, 0, sizeof *out);
-  out->pid = found->header->leader_pid;
-  if (!found->other_boot) fc_roster_ask(&found->roster, out->pid, out);
+  fc_roster_ask(&found->roster, found->header->leader_pid, out);
 }
 
+/* Hooks may fill half of the ring; the other half is for those who delete and for checkpoints. */
 static uint32_t capacity_of(const struct fc_session_header *h) { return h->capacity / 2; }
 
 static uint32_t used_cells(const struct fc_session_header *h) {
-  return h->words.next < capacity_of(h) ? h->words.next : capacity_of(h);
+  const uint32_t used = h->words.next - h->words.head;
+  return used < capacity_of(h) ? used : capacity_of(h);
 }
 
 /* ---- for programs ---- */

@@ -19,6 +19,7 @@
 extern char **environ;
 
 #define NS_PER_S INT64_C(1000000000)
+#define REPLAY_TRIES 8
 
 const char *fc_survey_state_name(enum fc_found_state state) {
   static const char *const names[] = {"live", "ending", "orphan", "kept", "damaged", "foreign", "future", "unknown"};
@@ -34,38 +35,67 @@ static void remember_maker(struct fc_registry *registry, const struct fc_replaye
   struct fc_node *node = (link || moved_in) && record->path[0] ? fc_registry_find(registry, record->path, false) : NULL;
   if (!node || node->tracked) return;
   node->pid = record->start.pid;
-  node->created = node->since = record->index;
+  node->created = node->since = record->sequence;
   node->born_ns = record->start.time_ns;
+}
+
+static void remember_adoption(struct fc_found *found, uint64_t sequence) {
+  if (found->adopted_count == found->adopted_room) {
+    found->adopted_room = found->adopted_room * 2 + 16;
+    uint64_t *grown = realloc(found->adopted, found->adopted_room * sizeof *grown);
+    if (!grown) fc_verb_no_memory();
+    found->adopted = grown;
+  }
+  found->adopted[found->adopted_count++] = sequence;
+}
+
+static void forget_replay(struct fc_found *found) {
+  fc_registry_free(&found->registry);
+  fc_roster_free(&found->roster);
+  found->adopted_count = 0;
+}
+
+/* The whole journal, once. */
+static enum fc_replay_step replay_once(struct fc_found *found, bool ended) {
+  const struct fc_session_header *h = found->header;
+  struct fc_replay replay;
+  struct fc_replayed record;
+  fc_roster_begin(&found->roster, h, found->other_boot);
+  found->registry.leader_pid = h->leader_pid;
+  found->registry.leader_status = -1;
+  if (fc_replay_begin(&replay, &found->registry.arena, found->fd, h->key, h->capacity, ended) < 0)
+    return FC_REPLAY_DAMAGED;
+  enum fc_replay_step step;
+  while ((step = fc_replay_next(&replay, &record)) == FC_REPLAY_RECORD && !found->registry.failed) {
+    fc_roster_note(&found->roster, &record);
+    fc_ownership_apply(&found->registry, &record);
+    remember_maker(&found->registry, &record);
+    if (record.start.type == FC_REC_ADOPT) remember_adoption(found, record.sequence);
+  }
+  found->torn = replay.torn;
+  return step;
 }
 
 static void replay(struct fc_found *found) {
   const struct fc_session_header *h = found->header;
-  struct fc_replay replay;
-  struct fc_replayed record;
-  fc_roster_begin(&found->roster, h);
-  found->registry.leader_pid = h->leader_pid;
-  found->registry.leader_status = -1;
   const bool ended = found->state != FC_FOUND_LIVE && found->state != FC_FOUND_ENDING;
-  if (fc_replay_begin(&replay, &found->registry.arena, found->fd, h->key, h->capacity, ended) < 0) {
-    found->detail = "its journal cannot be read";
+  /* What a checkpoint that was killed has left before the head is punched out by a reaper, and not by us who only look:
+   * so what lies behind the end is not judged by us once there has been a checkpoint. */
+  const bool whole = ended && !fc_journal_anchor(h->key, h->anchors);
+  enum fc_replay_step step = FC_REPLAY_OVERTAKEN;
+  for (int i = 0; i < REPLAY_TRIES && step == FC_REPLAY_OVERTAKEN; i++) {
+    if (i > 0) forget_replay(found);
+    step = replay_once(found, whole);
+  }
+  if (step == FC_REPLAY_OVERTAKEN || found->registry.failed) {
+    found->detail = step == FC_REPLAY_OVERTAKEN ? "its journal is written faster than it can be read"
+                                                : "its journal is too large for the memory that there is";
     return;
   }
-  for (;;) {
-    const enum fc_replay_step step = fc_replay_next(&replay, &record);
-    found->torn = replay.torn;
-    if (found->registry.failed) {
-      found->detail = "its journal is too large for the memory that there is";
-      return;
-    }
-    if (step == FC_REPLAY_DAMAGED) {
-      found->state = FC_FOUND_DAMAGED;
-      found->detail = "its journal is damaged";
-      return;
-    }
-    if (step == FC_REPLAY_END) break;
-    fc_roster_note(&found->roster, &record);
-    fc_ownership_apply(&found->registry, &record);
-    remember_maker(&found->registry, &record);
+  if (step == FC_REPLAY_DAMAGED) {
+    found->state = FC_FOUND_DAMAGED;
+    found->detail = "its journal is damaged";
+    return;
   }
   found->replayed = true;
   if (h->words.lost_destructive) {
@@ -281,6 +311,7 @@ void fc_survey_free(struct fc_survey *survey) {
     fc_registry_free(&found->registry);
     fc_roster_free(&found->roster);
     if (found->fd >= 0) (void)close(found->fd);
+    free(found->adopted);
     free(found->header);
     free(found->dir);
     free(found->file);
@@ -299,12 +330,15 @@ int64_t fc_survey_wall_s(const struct fc_found *found, int64_t boottime_ns) {
   return (now_ns - (fc_journal_now() - boottime_ns)) / NS_PER_S;
 }
 
-unsigned fc_survey_record_type(const struct fc_found *found, uint32_t index) {
-  struct fc_start_cell cell;
-  const int64_t at = (int64_t)FC_HEADER_BYTES + (int64_t)index * FC_CELL_BYTES;
-  if (fc_sys_pread(found->fd, &cell, sizeof cell, at) != (long)sizeof cell || (cell.word & 0xffu) != FC_MARK_START)
-    return 0;
-  return cell.type;
+static int compare_sequences(const void *a, const void *b) {
+  const uint64_t x = *(const uint64_t *)a;
+  const uint64_t y = *(const uint64_t *)b;
+  return (x > y) - (x < y);
+}
+
+bool fc_survey_is_adopted(const struct fc_found *found, uint64_t sequence) {
+  return found->adopted_count &&
+         bsearch(&sequence, found->adopted, found->adopted_count, sizeof sequence, compare_sequences);
 }
 
 bool fc_survey_has_sweeper(const struct fc_found *found) {

@@ -38,7 +38,10 @@ struct fc_found {
   bool other_boot;
   bool replayed; /* registry and roster hold the journal */
   uint32_t torn;
-  unsigned unseen; /* processes that were seen to exec and not to arrive: without the shim, or not yet */
+  unsigned unseen;   /* processes that were seen to exec and not to arrive: without the shim, or not yet */
+  uint64_t *adopted; /* sequences of ADOPT records, ascending */
+  size_t adopted_count;
+  size_t adopted_room;
   struct fc_registry registry;
   struct fc_roster roster;
 };
@@ -62,8 +65,9 @@ const char *fc_survey_state_name(enum fc_found_state state);
 /* The wall clock of a record's time, or FC_JSON_NEVER when it was written in another boot. */
 int64_t fc_survey_wall_s(const struct fc_found *found, int64_t boottime_ns);
 
-/* The type of the record with this index, 0 when it cannot be read. */
-unsigned fc_survey_record_type(const struct fc_found *found, uint32_t index);
+/* True when the record with this sequence handed a name over from another session (and no checkpoint has come since).
+ */
+bool fc_survey_is_adopted(const struct fc_found *found, uint64_t sequence);
 
 /* True when somebody sweeps the session while it lives. */
 bool fc_survey_has_sweeper(const struct fc_found *found);

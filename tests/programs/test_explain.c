@@ -207,6 +207,30 @@ Test(explain, what_was_handed_over_names_no_maker) {
   let_end(world, b, "b");
 }
 
+Test(explain, a_checkpoint_forgets_no_reason) {
+  fct_need("python3");
+  struct fct_world *world = fct_world_new();
+  cr_assert_eq(FCT_EXECUTE(world, .script = "echo u > base/u; echo v > base/v").status, 0);
+  struct fct_job *job = hold(world, NULL, "a",
+                             "echo x > base/g; rm base/u; echo y > base/u; ln base/v base/l; echo z > base/f\n"
+                             "python3 -c 'import os\nfor i in range(60000): open(\"base/t\", \"x\").close(); "
+                             "os.unlink(\"base/t\")'");
+  struct fct_result settled = FCT_EXECUTE(
+      world, .limit_s = 60,
+      .script = "until $FC_COMMAND status --json | jq -e '.sessions[0].journal.cells < 65536' > answer; do :; done");
+  cr_assert_eq(settled.status, 0);
+  cr_expect_str_eq(ask(world, "base/u", ".paths[0].records[0].reason"), "replaces");
+  cr_expect_str_eq(ask(world, "base/l", ".paths[0].records[0].reason"), "link");
+  cr_expect_str_eq(ask(world, "base/g", ".paths[0].records[0].reason"), "moved-data");
+  cr_expect_str_eq(ask(world, "base/f", ".paths[0].records[0].reason"), "created");
+  cr_expect_str_eq(ask(world, "base/v", ".paths[0].records[0].reason"), "no-record");
+  const char *members =
+      "$FC_COMMAND status --json | jq -c '.sessions[0] | [.state, .leader.alive, .members[].program]'";
+  cr_expect_str_eq(FCT_EXECUTE(world, .script = members).out, "[\"live\",true,\"await\"]\n");
+  let_end(world, job, "a");
+  cr_expect_not(fct_exists(world, "base/f"));
+}
+
 Test(explain, what_another_session_uses_goes_to_that_one) {
   struct fct_world *world = fct_world_new();
   struct fct_job *a = hold(world, NULL, "a", "echo x > base/f");

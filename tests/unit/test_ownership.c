@@ -186,7 +186,8 @@ Test(ownership, the_reason_takes_no_room_in_a_node) {
     UT_hash_handle hh;
     struct fc_identity identity;
     int64_t born_ns;
-    uint32_t words[5];
+    uint32_t pid;
+    uint64_t sequences[4];
     uint16_t leaf_len;
     bool flags[5];
     uint8_t grounds[2];
