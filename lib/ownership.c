@@ -292,7 +292,8 @@ static void untracked(struct fc_registry *r, const char *path) {
   struct fc_node *top = fc_registry_find(r, path, true);
   if (!top) return;
   top->seen = true;
-  for (struct fc_node *n = fc_registry_postorder(top, NULL); n; n = fc_registry_postorder(top, n)) n->tracked = false;
+  for (struct fc_node *n = fc_registry_postorder(top, NULL); n; n = fc_registry_postorder(top, n))
+    untrack(n, FC_WHY_ASKED);
 }
 
 static void captured(struct fc_registry *r, const struct fc_replayed *rec) {

@@ -30,6 +30,7 @@ enum fc_why {
   FC_WHY_LINK,       /* N5: a new name of what the session did not make */
   FC_WHY_USERS,      /* the session renamed something of the user's to here */
   FC_WHY_RENAMED_IN, /* it came from outside the base */
+  FC_WHY_ASKED,      /* somebody asked from outside for it to be kept, or not to be tracked */
   FC_WHY_DIRECTORY,  /* a directory above it took the place of the user's, or was the user's */
 };
 

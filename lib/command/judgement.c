@@ -36,6 +36,7 @@ static const struct {
     [FC_REASON_LINK] = {"link", "N5", "a new name of something that the session did not make"},
     [FC_REASON_MOVED_IN] = {"moved-in", "N6", "moved in from outside the base: its data is older than its name"},
     [FC_REASON_RENAMED_IN] = {"renamed-in", NULL, "renamed to here from outside the base"},
+    [FC_REASON_ASKED] = {"asked", NULL, "you asked for it to be kept, or not to be tracked"},
     [FC_REASON_USERS] = {"users", NULL, "yours, renamed to here by the session"},
     [FC_REASON_REPLACED] = {"replaced", NULL,
                             "not what the session made: somebody has put another object in its place"},
@@ -132,6 +133,8 @@ static enum fc_reason recorded_reason(const struct fc_node *node) {
     return FC_REASON_DATA_MOVED;
   case FC_WHY_LINK:
     return FC_REASON_LINK;
+  case FC_WHY_ASKED:
+    return FC_REASON_ASKED;
   case FC_WHY_USERS:
     return FC_REASON_USERS;
   case FC_WHY_RENAMED_IN:

@@ -25,6 +25,7 @@ enum fc_reason {
   FC_REASON_LINK,       /* N5 */
   FC_REASON_MOVED_IN,   /* N6 */
   FC_REASON_RENAMED_IN, /* came from outside the base by a rename */
+  FC_REASON_ASKED,      /* somebody asked for it to be kept, or not to be tracked */
   FC_REASON_USERS,      /* the user's, renamed to here by the session */
   FC_REASON_REPLACED,   /* somebody else put another object there */
   FC_REASON_UNPROVEN,   /* the file system tells no object from the next */

@@ -95,6 +95,8 @@ void fc_roster_note(struct fc_roster *roster, const struct fc_replayed *record) 
   switch (start->type) {
   case FC_REC_CAPTURE: /* a reaper's */
   case FC_REC_ADOPT:
+  case FC_REC_KEEP: /* the command's */
+  case FC_REC_UNTRACK:
   case FC_REC_PAD:
   case FC_REC_CK_BEGIN:
   case FC_REC_CK_PLACE:

@@ -179,6 +179,16 @@ Test(ownership, what_goes_with_a_directory_onto_the_users_name_tells_so) {
   cr_expect_eq(why("e/f"), FC_WHY_DIRECTORY);
 }
 
+Test(ownership, what_somebody_asked_to_untrack_tells_so_with_what_is_in_it) {
+  world_create(&world, 1, "d", 10, true);
+  world_create(&world, 1, "d/f", 11, false);
+  const struct fc_record asked = {.type = FC_REC_UNTRACK, .pid = 9, .path = {NULL, 0, "d", 1}};
+  cr_assert_geq(fc_journal_append(&world.session.journal, &asked), 0);
+  replay();
+  cr_expect_eq(why("d"), FC_WHY_ASKED);
+  cr_expect_eq(why("d/f"), FC_WHY_ASKED);
+}
+
 Test(ownership, the_reason_takes_no_room_in_a_node) {
   struct without {
     struct fc_node *links[4];
