@@ -32,7 +32,7 @@ struct place {
 };
 
 struct answer {
-  const struct fc_options *options;
+  const struct fc_verb_options *options;
   bool base_exists;
   char base[PATH_MAX];
   char refused[FC_MESSAGE_MAX]; /* "" = accepted, or no base */
@@ -45,7 +45,7 @@ struct answer {
 
 /* ---- the settings ---- */
 
-static const char *origin_of(const struct fc_options *options, const char *variable) {
+static const char *origin_of(const struct fc_verb_options *options, const char *variable) {
   for (const char *const *given = options->given; *given; given++)
     if (strcmp(*given, variable) == 0) return "option";
   return getenv(variable) ? "environment" : "default";
@@ -287,7 +287,7 @@ static int complain(const struct answer *a) {
   return FC_EXIT_REFUSED;
 }
 
-static int run(const struct fc_verb *verb, const struct fc_options *options) {
+static int run(const struct fc_verb *verb, const struct fc_verb_options *options) {
   (void)verb;
   struct answer *a = fc_verb_alloc(sizeof *a);
   a->options = options;

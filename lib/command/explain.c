@@ -221,7 +221,7 @@ static void print_unknown(const struct question *q, const struct fc_survey *surv
   }
 }
 
-static void print(const struct question *q, const struct fc_survey *survey, const struct fc_options *options) {
+static void print(const struct question *q, const struct fc_survey *survey, const struct fc_verb_options *options) {
   char *path = fc_human_name(q->path);
   if (options->quiet) {
     (void)printf("%s  %s\n", is_deleted(q) ? "delete" : "keep  ", path);
@@ -256,7 +256,7 @@ static bool is_answered(const struct question *q) {
   return !q->error && (q->exists || known);
 }
 
-static int run(const struct fc_verb *verb, const struct fc_options *options) {
+static int run(const struct fc_verb *verb, const struct fc_verb_options *options) {
   struct fc_survey survey;
   int rc = fc_survey_take(&survey, options);
   if (rc != FC_EXIT_DONE) return rc;

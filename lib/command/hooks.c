@@ -36,7 +36,7 @@ static bool print_json(void) {
   return fc_json_end(root, false);
 }
 
-static int run(const struct fc_verb *verb, const struct fc_options *options) {
+static int run(const struct fc_verb *verb, const struct fc_verb_options *options) {
   (void)verb;
   if (options->json) return print_json() ? FC_EXIT_DONE : FC_EXIT_SOME_FAILED;
   for (size_t i = 0; i < ROWS; i++) {

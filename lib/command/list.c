@@ -44,7 +44,7 @@ static bool print_json(const struct fc_survey *survey, const struct fc_accounts 
   return fc_json_end(root, false);
 }
 
-static void print_row(const struct fc_account *a, const struct fc_options *options) {
+static void print_row(const struct fc_account *a, const struct fc_verb_options *options) {
   const struct fc_judgement *what = &a->judgement;
   const bool is_dir = (what->st.stx_mode & S_IFMT) == S_IFDIR;
   char size[FC_HUMAN_BYTES] = "-";
@@ -85,7 +85,7 @@ static void print_row(const struct fc_account *a, const struct fc_options *optio
 
 /* The accounts of one session stand in the order of their paths. */
 static void print_session(struct fc_found *found, const struct fc_accounts *accounts,
-                          const struct fc_options *options) {
+                          const struct fc_verb_options *options) {
   bool any = false;
   for (size_t i = 0; i < accounts->count; i++) {
     const struct fc_account *a = &accounts->list[i];
@@ -117,7 +117,7 @@ static void print_names(const struct fc_accounts *accounts, bool null) {
   }
 }
 
-static int run(const struct fc_verb *verb, const struct fc_options *options) {
+static int run(const struct fc_verb *verb, const struct fc_verb_options *options) {
   (void)verb;
   struct fc_survey survey;
   struct fc_accounts accounts = {0};

@@ -183,12 +183,8 @@ int fc_options_parse(struct fc_options *options, int argc, char **argv) {
 const struct fc_launcher_option *fc_launcher_option(size_t index) {
   static struct fc_launcher_option list[sizeof rows / sizeof *rows];
   static size_t count;
-  for (size_t i = 0; count == 0 && i < sizeof rows / sizeof *rows; i++) {
-    if (rows[i].variable == NULL) continue;
-    size_t n = 0;
-    while (list[n].option) n++;
-    list[n] = (struct fc_launcher_option){rows[i].option, rows[i].variable, rows[i].argument};
-    if (i + 1 == sizeof rows / sizeof *rows) count = n + 1;
-  }
-  return index < sizeof rows / sizeof *rows && list[index].option ? &list[index] : NULL;
+  for (size_t i = 0, end = count ? 0 : sizeof rows / sizeof *rows; i < end; i++)
+    if (rows[i].variable)
+      list[count++] = (struct fc_launcher_option){rows[i].option, rows[i].variable, rows[i].argument};
+  return index < count ? &list[index] : NULL;
 }

@@ -101,7 +101,7 @@ static json_t *session_json(struct fc_found *found) {
   const struct fc_session_header *h = found->header;
   json_t *out = object();
   fc_json_name(out, "id", found->id);
-  fc_json_text(out, "name", NULL);
+  fc_json_text(out, "name", h && h->name[0] ? h->name : NULL);
   fc_json_text(out, "state", fc_survey_state_name(found->state));
   fc_json_text(out, "detail", found->detail);
   fc_json_name(out, "file", found->file);
@@ -286,7 +286,7 @@ static void print_details(struct fc_found *found, unsigned verbose) {
   }
 }
 
-static void print_session(struct fc_found *found, const struct fc_options *options) {
+static void print_session(struct fc_found *found, const struct fc_verb_options *options) {
   char age[FC_HUMAN_BYTES];
   char when[FC_HUMAN_BYTES];
   char *id = fc_human_name(found->id);
@@ -294,6 +294,7 @@ static void print_session(struct fc_found *found, const struct fc_options *optio
   (void)printf("%s%s%s  %s%s%s", fc_human_colour(FC_COLOUR_HEAD), id, fc_human_plain(),
                fc_human_colour(colour_of(found->state)), fc_survey_state_name(found->state), fc_human_plain());
   free(id);
+  if (h && h->name[0]) (void)printf("  named %s", h->name);
   if (h)
     (void)printf("  since %s (%s)", fc_human_time(h->created_s, when),
                  fc_human_age((int64_t)time(NULL) - h->created_s, age));
@@ -317,7 +318,7 @@ static void print_none(const struct fc_survey *survey) {
   free(base);
 }
 
-static bool print(const struct fc_survey *survey, const struct fc_options *options) {
+static bool print(const struct fc_survey *survey, const struct fc_verb_options *options) {
   if (options->json) return print_json(survey, options->watch);
   if (!survey->first && !options->quiet) print_none(survey);
   for (struct fc_found *found = survey->first; found; found = found->next) {
@@ -333,7 +334,7 @@ static bool print(const struct fc_survey *survey, const struct fc_options *optio
   return !ferror(stdout);
 }
 
-static int once(const struct fc_options *options) {
+static int once(const struct fc_verb_options *options) {
   struct fc_survey survey;
   int rc = fc_survey_take(&survey, options);
   if (rc == FC_EXIT_DONE && !print(&survey, options)) rc = FC_EXIT_SOME_FAILED;
@@ -345,7 +346,7 @@ static int once(const struct fc_options *options) {
 
 static void nothing(int number) { (void)number; }
 
-static int watch(const struct fc_options *options) {
+static int watch(const struct fc_verb_options *options) {
   const bool screen = isatty(STDOUT_FILENO) && !options->json;
   sigset_t waited;
   (void)sigemptyset(&waited);
@@ -372,7 +373,7 @@ static int watch(const struct fc_options *options) {
   return rc;
 }
 
-static int run(const struct fc_verb *verb, const struct fc_options *options) {
+static int run(const struct fc_verb *verb, const struct fc_verb_options *options) {
   (void)verb;
   return options->watch ? watch(options) : once(options);
 }

@@ -12,6 +12,7 @@
 #include "guardian.h"
 #include "human.h"
 #include "json.h"
+#include "named.h"
 #include "orphan.h"
 #include "ownership.h"
 #include "state.h"
@@ -129,9 +130,12 @@ static void judge(struct fc_found *found) {
   if (!found->replayed || found->other_boot) return;
   /* A process that was seen to exec and could hold no lock: no reaper acts while it lives. */
   unsigned alive = 0;
-  found->unseen = fc_ownership_unseen(&found->registry, &alive);
+  unsigned arriving = 0;
+  found->unseen = fc_ownership_unseen(&found->registry, &alive, &arriving);
   if (found->state != FC_FOUND_ORPHAN) return;
-  if (alive)
+  const bool dormant = fc_named_is_dormant(h, &h->words);
+  if (dormant) found->detail = "no process is left, but its name keeps it until it is ended, or unused for its TTL";
+  if (alive || arriving || dormant)
     found->state = FC_FOUND_LIVE;
   else if (fc_session_probe(found->fd, FC_BYTE_GUARDIAN) != F_UNLCK)
     found->state = FC_FOUND_ENDING; /* its guardian is about to take it */
@@ -141,7 +145,7 @@ static void judge(struct fc_found *found) {
 
 struct looking {
   struct fc_survey *survey;
-  const struct fc_options *options;
+  const struct fc_verb_options *options;
   char leaf[64]; /* of the base's subdirectory, "" = all */
   char *buffer;  /* for the directory of one base */
   struct fc_session_header *header;
@@ -283,7 +287,7 @@ static int look_for_base(struct looking *l) {
   return FC_EXIT_DONE;
 }
 
-int fc_survey_take(struct fc_survey *survey, const struct fc_options *options) {
+int fc_survey_take(struct fc_survey *survey, const struct fc_verb_options *options) {
   memset(survey, 0, sizeof *survey);
   struct looking looking = {.survey = survey, .options = options};
   const int rc = look_for_base(&looking);

@@ -56,7 +56,7 @@ struct fc_survey {
 
 /* Looks at all sessions of the base of options (or of all), and replays those that can be. Places that cannot be used
  * are told on stderr. Returns an exit status: DONE, or REFUSED with a line when the base may not be looked at. */
-int fc_survey_take(struct fc_survey *survey, const struct fc_options *options);
+int fc_survey_take(struct fc_survey *survey, const struct fc_verb_options *options);
 void fc_survey_free(struct fc_survey *survey);
 
 /* "live", "orphan" ...; what it means for people. */

@@ -91,7 +91,7 @@ static int usage_error(const struct fc_verb *verb) {
 }
 
 /* What stands for a variable goes where the configuration is read from. */
-static void set_variable(struct fc_options *options, const char *variable, const char *value) {
+static void set_variable(struct fc_verb_options *options, const char *variable, const char *value) {
   static const char *given[OPTIONS_MAX];
   size_t n = 0;
   while (given[n] && strcmp(given[n], variable) != 0) n++;
@@ -138,7 +138,7 @@ static void collect_short(unsigned takes, char *out) {
 }
 
 /* An option of its own outdoes a variable that asks for nothing to be done at all. */
-static int read_config(struct fc_options *options) {
+static int read_config(struct fc_verb_options *options) {
   size_t count = 0;
   while (environ[count]) count++;
   char **const kept = fc_verb_alloc((count + 1) * sizeof *kept);
@@ -157,7 +157,7 @@ static int read_config(struct fc_options *options) {
 }
 
 int fc_verb_main(const struct fc_verb *verb, int argc, char **argv) {
-  static struct fc_options options;
+  static struct fc_verb_options options;
   static char name[64];
   static const char *const none[] = {NULL};
   struct option list[OPTIONS_MAX] = {0};

@@ -32,7 +32,7 @@ enum fc_option {
   FC_OPTION_VARIABLES = 1 << 7, /* every option of `run` that stands for a variable */
 };
 
-struct fc_options {
+struct fc_verb_options {
   bool json;
   bool quiet;
   bool null;
@@ -51,7 +51,7 @@ struct fc_verb {
   const char *operands; /* "" or for instance " PATH..." */
   const char *help;     /* more lines for --help */
   unsigned options;     /* FC_OPTION_* */
-  int (*run)(const struct fc_verb *verb, const struct fc_options *options);
+  int (*run)(const struct fc_verb *verb, const struct fc_verb_options *options);
   int (*main)(int argc, char **argv); /* instead of all that: reads its options itself; argv[0] is the verb */
 };
 

@@ -416,9 +416,9 @@ Test(command, check_tells_where_each_value_comes_from) {
   struct fct_world *world = fct_world_new();
   const char *said = line_of(
       world,
-      "FILECLEANUP_TRACK=all FILECLEANUP_DIRS=keep $FC_COMMAND check --dirs empty --json | jq -c '[.settings[] | "
+      "FILECLEANUP_TRACK=all FILECLEANUP_DIRS=keep $FC_COMMAND check --dirs empty --json | jq -c '[.settings | sort_by(.name)[] | "
       "select(.name | test(\"TRACK|DIRS|SCOPE\")) | .value, .origin]'");
-  cr_expect_str_eq(said, "[\"session\",\"default\",\"empty\",\"option\",\"all\",\"environment\"]", "%s", said);
+  cr_expect_str_eq(said, "[\"empty\",\"option\",\"session\",\"default\",\"all\",\"environment\"]", "%s", said);
 }
 
 Test(command, check_sees_that_no_state_directory_can_be_used) {
