@@ -95,6 +95,8 @@ void fc_list_seek(struct fc_list *list, int64_t offset) {
 
 void fc_list_begin(struct fc_list *list, int fd, char *buffer) {
   *list = (struct fc_list){fd, buffer, 0, 0};
+  /* Refused for the directories of others, which then show that they were read. */
+  (void)fc_sys_fcntl(fd, F_SETFL, O_NOATIME);
   fc_list_seek(list, 0);
 }
 

@@ -32,7 +32,7 @@ struct fc_list {
   long at;
 };
 
-/* Rewinds fd and starts. */
+/* Rewinds fd and starts; no access time is left where the kernel lets us (F_SETFL on fd). */
 void fc_list_begin(struct fc_list *list, int fd, char *buffer);
 
 /* Goes on behind an entry of this directory that was read before. */

@@ -12,7 +12,7 @@
 #define STALE_S 3600 /* an unpublished file that nobody holds for so long is what a killed start left */
 
 /* Same boot: the free lock proves it. Another boot: only where no other machine can hold the lock. */
-static bool is_dead(int fd, const struct fc_session_header *header, const uint8_t boot_id[16], bool known_boot) {
+bool fc_orphan_is_dead(int fd, const struct fc_session_header *header, const uint8_t boot_id[16], bool known_boot) {
   static const uint8_t none[16];
   if (fc_session_probe(fd, FC_BYTE_MEMBERS) != F_UNLCK) return false;
   if (!known_boot || memcmp(header->boot_id, none, sizeof none) == 0) return false;
@@ -66,8 +66,8 @@ unsigned fc_orphan_scan(int dirfd, const char *dir, const char *own_id, bool rea
       const enum fc_verdict verdict = fc_session_open_file(dirfd, entry.name, &fd, header);
       if (verdict == FC_VERDICT_VALID) {
         const uint32_t state = header->words.state;
-        if ((state == FC_STATE_LIVE || state == FC_STATE_REAPING) && is_dead(fd, header, boot_id, known_boot) &&
-            !fc_named_is_dormant(header, &header->words)) {
+        if ((state == FC_STATE_LIVE || state == FC_STATE_REAPING) &&
+            fc_orphan_is_dead(fd, header, boot_id, known_boot) && !fc_named_is_dormant(header, &header->words)) {
           dead++;
           if (reap) reap_dead(dirfd, entry.name, fd, header, deadline_ns);
         }

@@ -11,6 +11,12 @@
 #include <stdint.h>
 #include <stddef.h>
 
+#include "session.h"
+
+/* True when nobody of the open session file's session can be alive: its lock is free, and this is the boot of boot_id
+ * (known_boot: it could be read) or a file system that no other machine shares. */
+bool fc_orphan_is_dead(int fd, const struct fc_session_header *header, const uint8_t boot_id[16], bool known_boot);
+
 /* Called with one line for each file that is not what it claims to be. */
 typedef void (*fc_orphan_warn)(void *context, const char *line);
 

@@ -33,13 +33,18 @@ static const char *leaf_of(const char *path) {
   return slash ? slash + 1 : path;
 }
 
+static void untrack(struct fc_node *node, enum fc_why why) {
+  node->tracked = false;
+  node->why = (uint8_t)why;
+}
+
 /* N1. `object` may be NULL when nothing is known of it. */
 static void reserve(struct fc_registry *r, const char *path, const struct fc_object *object) {
   struct fc_node *node = fc_registry_find(r, path, true);
   if (node) {
     node->seen = true;
     node->reserved = true;
-    node->tracked = false;
+    untrack(node, FC_WHY_RESERVED);
   }
   if (!object || !object->parent_ino) return;
   struct fc_place *place =
@@ -76,11 +81,20 @@ static void track(struct fc_registry *r, const struct fc_replayed *rec, const ch
   if (!node || node == &r->root) return;
   node->seen = true;
   node->tracked = !node->reserved;
+  node->why = FC_WHY_REPLACES;
   node->identity = rec->start.identity;
   node->born_ns = rec->start.time_ns;
   node->pid = rec->start.pid;
   node->created = node->since = rec->sequence;
   node->is_dir = (rec->start.flags & FC_REC_DIR) != 0;
+}
+
+/* Why the object at source, whose identity is seen, is not the session's when it gets another name: made by it, but
+ * before data moved, or never its own. */
+static enum fc_why why_not_ours(const struct fc_node *source, const struct fc_identity *seen, enum fc_why otherwise) {
+  const bool made =
+      source && (source->tracked || source->why == FC_WHY_DATA_MOVED) && fc_identity_equal(&source->identity, seen);
+  return made ? FC_WHY_DATA_MOVED : otherwise;
 }
 
 /* N5: path is a new name of the object that path2 names (or of one that never had a name). */
@@ -97,7 +111,7 @@ static void linked(struct fc_registry *r, const struct fc_replayed *rec) {
   struct fc_node *node = fc_registry_find(r, rec->path, true);
   if (!node) return;
   node->seen = true;
-  node->tracked = false;
+  untrack(node, nameless ? FC_WHY_DATA_MOVED : why_not_ours(source, &rec->start.identity, FC_WHY_LINK));
 }
 
 /* True when the object that was there right before the call is the one that the session created at this node. */
@@ -105,9 +119,9 @@ static bool was_ours(struct fc_registry *r, const struct fc_node *node, const st
   return rec->has_info && fc_ownership_stands(r, node) && fc_identity_equal(&node->identity, &rec->info.identity);
 }
 
-static void forget_object(struct fc_registry *r, struct fc_node *node) {
+static void forget_object(struct fc_registry *r, struct fc_node *node, enum fc_why why) {
   while (node->first_child) fc_registry_drop(r, node->first_child);
-  node->tracked = false;
+  untrack(node, why);
   node->is_dir = false;
 }
 
@@ -116,7 +130,7 @@ static void removed(struct fc_registry *r, const struct fc_replayed *rec, bool d
   if (was_ours(r, node, rec)) {
     /* Pending: it may still be there, and its identity proves it then. */
     if (rec->result == FC_RESULT_DONE) {
-      forget_object(r, node);
+      forget_object(r, node, FC_WHY_REMOVED);
       node->seen = false; /* nothing stands there that was ever spoken of */
     }
     return;
@@ -127,7 +141,7 @@ static void removed(struct fc_registry *r, const struct fc_replayed *rec, bool d
   else
     reserve(r, rec->path, object);
   node = fc_registry_find(r, rec->path, false);
-  if (node && rec->result != FC_RESULT_PENDING) forget_object(r, node);
+  if (node && rec->result != FC_RESULT_PENDING) forget_object(r, node, FC_WHY_RESERVED);
 }
 
 static struct fc_node *parent_of(struct fc_registry *r, const char *path, const char **leaf) {
@@ -143,25 +157,27 @@ static struct fc_node *parent_of(struct fc_registry *r, const char *path, const 
   return node;
 }
 
+/* why: the reason when it is not tracked there. */
 static void move_node(struct fc_registry *r, struct fc_node *node, const char *path, uint64_t index,
-                      bool was_ours_before, bool tracked) {
+                      bool was_ours_before, bool tracked, enum fc_why why) {
   const char *leaf;
   struct fc_node *parent = parent_of(r, path, &leaf);
   if (!parent) return;
   const struct fc_node *there = fc_registry_child(r, parent, leaf, strlen(leaf), false);
   const bool reserved = there && there->reserved;
   if (!fc_registry_move(r, node, parent, leaf, strlen(leaf))) {
-    node->tracked = false;
+    untrack(node, why);
     return;
   }
   node->seen = true;
   node->reserved = reserved;
   node->tracked = tracked && !reserved;
+  node->why = (uint8_t)(reserved ? FC_WHY_REPLACES : why);
   node->since = index;
   if (node->tracked || (!was_ours_before && !reserved)) return;
   /* With a directory that takes the place of the user's, or may hold his data, goes what is in it. */
   for (struct fc_node *below = fc_registry_postorder(node, NULL); below; below = fc_registry_postorder(node, below))
-    below->tracked = false;
+    if (below != node) untrack(below, FC_WHY_DIRECTORY);
 }
 
 static void renamed(struct fc_registry *r, const struct fc_replayed *rec) {
@@ -179,6 +195,7 @@ static void renamed(struct fc_registry *r, const struct fc_replayed *rec) {
   }
   /* What was made before data of the user's moved may hold it, and would escape N2 at another place. */
   bool stays_ours = ours && source->created >= r->data_moved;
+  enum fc_why why = rec->has_info ? why_not_ours(source, &rec->info.identity, FC_WHY_USERS) : FC_WHY_USERS;
   if (rec->result == FC_RESULT_ONTO) {
     if (seen && seen->mode && source_object && fc_identity_equal(&source_object->identity, &seen->identity))
       return; /* one inode: no-op */
@@ -187,11 +204,12 @@ static void renamed(struct fc_registry *r, const struct fc_replayed *rec) {
     if (!target_ours) {
       lost_to_user(r, rec->path2, seen, pid, rec->sequence);
       stays_ours = false;
+      why = FC_WHY_REPLACES;
     }
   }
   if (!source) source = fc_registry_find(r, rec->path, true);
   if (!source || source == &r->root) return;
-  move_node(r, source, rec->path2, rec->sequence, ours, stays_ours);
+  move_node(r, source, rec->path2, rec->sequence, ours, stays_ours, why);
   if (!ours) reserve(r, rec->path, source_object);
 }
 
@@ -207,7 +225,7 @@ static void renamed_in(struct fc_registry *r, const struct fc_replayed *rec) {
     lost_to_user(r, rec->path, rec->has_target ? &rec->target : NULL, rec->start.pid, rec->sequence);
   node = fc_registry_find(r, rec->path, true);
   if (!node) return;
-  forget_object(r, node);
+  forget_object(r, node, FC_WHY_RENAMED_IN);
   node->seen = true;
 }
 
@@ -251,8 +269,8 @@ static void exchanged(struct fc_registry *r, const struct fc_replayed *rec) {
   } else if (both) {
     swap_nodes(r, a, b, rec->sequence);
   } else {
-    forget_object(r, a);
-    forget_object(r, b);
+    forget_object(r, a, FC_WHY_RESERVED);
+    forget_object(r, b, FC_WHY_RESERVED);
   }
   if (both) return;
   reserve(r, rec->path, rec->has_info ? &rec->info : NULL);
@@ -274,7 +292,8 @@ static void untracked(struct fc_registry *r, const char *path) {
   struct fc_node *top = fc_registry_find(r, path, true);
   if (!top) return;
   top->seen = true;
-  for (struct fc_node *n = fc_registry_postorder(top, NULL); n; n = fc_registry_postorder(top, n)) n->tracked = false;
+  for (struct fc_node *n = fc_registry_postorder(top, NULL); n; n = fc_registry_postorder(top, n))
+    untrack(n, FC_WHY_ASKED);
 }
 
 static void captured(struct fc_registry *r, const struct fc_replayed *rec) {

@@ -19,6 +19,21 @@
 #define uthash_nonfatal_oom(element) (fc_uthash_registry->failed = true)
 #include <uthash.h>
 
+/* Why nothing of the session's stands at a name, as far as single records tell: for people who ask. No decision is ever
+ * taken by it (the rules are in ownership.h). */
+enum fc_why {
+  FC_WHY_UNTOLD = 0, /* no record told of an object here */
+  FC_WHY_REMOVED,    /* the session removed it itself, or renamed it away */
+  FC_WHY_RESERVED,   /* N1: the session removed, renamed away or exchanged what the user had here */
+  FC_WHY_REPLACES,   /* N1: made at, or renamed to, where something of the user's stood */
+  FC_WHY_DATA_MOVED, /* N2: made before data of the user's moved, and then given another name */
+  FC_WHY_LINK,       /* N5: a new name of what the session did not make */
+  FC_WHY_USERS,      /* the session renamed something of the user's to here */
+  FC_WHY_RENAMED_IN, /* it came from outside the base */
+  FC_WHY_ASKED,      /* somebody asked from outside for it to be kept, or not to be tracked */
+  FC_WHY_DIRECTORY,  /* a directory above it took the place of the user's, or was the user's */
+};
+
 /* A name. Renaming a directory moves one node; its children stay linked to it. */
 struct fc_node {
   struct fc_node *parent;
@@ -42,6 +57,7 @@ struct fc_node {
   bool seen;       /* a record has spoken of what stands here */
   uint8_t ground;  /* ground.c's memory of this directory */
   uint8_t subtree; /* and of everything below it, when it is a topmost one */
+  uint8_t why;     /* enum fc_why; says something only while it is not tracked */
 };
 
 struct fc_process {

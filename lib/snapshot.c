@@ -5,7 +5,7 @@
 #include "ownership.h"
 #include "session.h"
 
-enum node_bits { TRACKED = 1, RESERVED = 2, DIRECTORY = 4, USED = 8, SEEN = 16 };
+enum node_bits { TRACKED = 1, RESERVED = 2, DIRECTORY = 4, USED = 8, SEEN = 16, WHY_SHIFT = 8 };
 enum process_bits { OUTSIDE = 1, JOINED = 2, EXEC_OPEN = 4, CHILD_ARRIVED = 8 };
 
 /* Each stands in the place of an info cell's object. */
@@ -73,6 +73,12 @@ uint32_t fc_snapshot_cells(struct fc_registry *r) {
   return cells > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)cells;
 }
 
+/* What is written as untracked because of N2 says so. */
+static uint32_t why_bits(struct fc_registry *r, const struct fc_node *n) {
+  const bool by_n2 = n->tracked && !n->reserved && !fc_ownership_tracked(r, n);
+  return (uint32_t)(by_n2 ? FC_WHY_DATA_MOVED : n->why) << WHY_SHIFT;
+}
+
 static bool put_nodes(const struct writer *w, char *path) {
   struct fc_registry *r = w->registry;
   for (struct fc_node *n = fc_registry_postorder(&r->root, NULL); n; n = fc_registry_postorder(&r->root, n)) {
@@ -85,7 +91,7 @@ static bool put_nodes(const struct writer *w, char *path) {
                                      .data_moved = n->data_moved,
                                      .bits = (fc_ownership_tracked(r, n) ? TRACKED : 0u) |
                                              (n->reserved ? RESERVED : 0u) | (n->is_dir ? DIRECTORY : 0u) |
-                                             (n->used ? USED : 0u) | (n->seen ? SEEN : 0u)};
+                                             (n->used ? USED : 0u) | (n->seen ? SEEN : 0u) | why_bits(r, n)};
     const struct fc_record record = {.type = FC_REC_CK_NODE,
                                      .pid = n->pid,
                                      .time_ns = n->born_ns,
@@ -177,6 +183,7 @@ static void restore_node(struct fc_registry *r, const struct fc_replayed *rec, c
   n->is_dir = state->bits & DIRECTORY;
   n->used = state->bits & USED;
   n->seen = state->bits & SEEN;
+  n->why = (uint8_t)(state->bits >> WHY_SHIFT);
 }
 
 static void restore_process(struct fc_registry *r, const struct fc_replayed *rec, const struct process_state *state) {

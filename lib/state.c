@@ -73,6 +73,8 @@ static int open_directory(int dirfd, const char *path, bool make) {
   return fd;
 }
 
+int fc_state_open_directory(int dirfd, const char *name) { return open_directory(dirfd, name, false); }
+
 /* The parents of a state directory below the home directory may be missing on a fresh account. */
 static void make_parents(const char *path) {
   char work[PATH_MAX];
@@ -87,10 +89,14 @@ static void make_parents(const char *path) {
   }
 }
 
+void fc_state_leaf(const struct fc_identity *base, char *out, size_t size) {
+  (void)snprintf(out, size, "%llx-%llx", ((unsigned long long)base->dev_major << 32) | base->dev_minor,
+                 (unsigned long long)base->ino);
+}
+
 int fc_state_open(const char *place, const struct fc_identity *base, bool make, char *out, size_t size) {
   char leaf[64];
-  (void)snprintf(leaf, sizeof leaf, "%llx-%llx", ((unsigned long long)base->dev_major << 32) | base->dev_minor,
-                 (unsigned long long)base->ino);
+  fc_state_leaf(base, leaf, sizeof leaf);
   if (!fits(snprintf(out, size, "%s/%s", place, leaf), size)) return -ENAMETOOLONG;
   int top = open_directory(AT_FDCWD, place, make);
   if (top == -ENOENT && make) {

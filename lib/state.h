@@ -21,6 +21,13 @@
  */
 bool fc_state_place(unsigned index, const struct fc_config *config, char *const *envp, char *out, size_t size);
 
+/* Opens the directory `name` of dirfd (AT_FDCWD: an absolute place), when it is ours alone. Returns an fd (as below) or
+ * -errno: -EPERM when it is not. */
+int fc_state_open_directory(int dirfd, const char *name);
+
+/* The name of that subdirectory. */
+void fc_state_leaf(const struct fc_identity *base, char *out, size_t size);
+
 /* Opens the subdirectory of `place` for a base, and stores its path in out. make: create what is missing. Returns an fd
  * (O_RDONLY | O_DIRECTORY, owned) or -errno: -ENOENT nothing there, -EPERM a directory that is not ours or too open. */
 int fc_state_open(const char *place, const struct fc_identity *base, bool make, char *out, size_t size);

@@ -1,57 +1,58 @@
-/* main: the command `filecleanup`. */
+/* main: the command `filecleanup`, a table of verbs. */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "end.h"
 #include "guardian.h"
 #include "launcher.h"
+#include "verb.h"
 
-#define EXIT_USAGE 2
-
-struct hook_row {
-  const char *name;
-  const char *decision;
-  const char *why;
+static const struct fc_verb verb_run = {
+    .name = "run",
+    .summary = "Run a program with automatic cleanup (filecleanup-run)",
+    .main = fc_launcher_main,
 };
 
-static const struct hook_row hooks[] = {
-#define FC_HOOK(name, returns, arguments, what) {#name, "hook", what},
-#define FC_ALSO(name, what) {#name, "hook", what},
-#define FC_LATER(name, why) {#name, "later", why},
-#define FC_SKIP(name, why) {#name, "skip", why},
-#include "hooks.def"
+static const struct fc_verb verb_end = {
+    .name = "end",
+    .summary = "End a named or kept session",
+    .main = fc_end_main,
 };
 
-static int print_hooks(void) {
-  for (size_t i = 0; i < sizeof hooks / sizeof *hooks; i++)
-    (void)printf("%-20s %-6s %s\n", hooks[i].name, hooks[i].decision, hooks[i].why);
-  return ferror(stdout) || fflush(stdout) != 0;
-}
+/* In the order in which people need them. */
+static const struct fc_verb *const verbs[] = {
+    &verb_run, &fc_verb_status, &fc_verb_list, &fc_verb_explain, &fc_verb_check, &verb_end, &fc_verb_hooks,
+};
+#define VERBS (sizeof verbs / sizeof *verbs)
 
 static void usage(FILE *out) {
-  (void)fputs("Usage: filecleanup VERB [OPTION]...\n\n"
-              "  run     run a program with automatic cleanup (filecleanup-run); see 'filecleanup run --help'\n"
-              "  end     end a named or kept session; see 'filecleanup end --help'\n"
-              "  hooks   the table of intercepted functions\n"
-              "  --help, --version\n",
+  (void)fputs("Usage: filecleanup VERB [OPTION]...\n\n", out);
+  for (size_t i = 0; i < VERBS; i++) (void)fprintf(out, "  %-9s %s\n", verbs[i]->name, verbs[i]->summary);
+  (void)fputs("\n  --help, --version; 'filecleanup VERB --help' for one verb\n\n"
+              "Exit status: 0 done, 1 something failed, 2 usage, 65 bad configuration,\n"
+              "75 busy, 77 the base is refused; of run: that of the program.\n",
               out);
 }
 
 int main(int argc, char **argv) {
   if (argc > 0 && strcmp(argv[0], FC_GUARDIAN_NAME) == 0) return fc_guardian_main(argc, argv);
-  const char *verb = argc > 1 ? argv[1] : "";
-  if (strcmp(verb, "run") == 0) return fc_launcher_main(argc - 1, argv + 1);
-  if (strcmp(verb, "end") == 0) return fc_end_main(argc - 1, argv + 1);
-  if (strcmp(verb, "hooks") == 0) return print_hooks();
-  if (strcmp(verb, "--version") == 0) {
+  const char *name = argc > 1 ? argv[1] : "";
+  for (size_t i = 0; i < VERBS; i++) {
+    const struct fc_verb *verb = verbs[i];
+    if (strcmp(name, verb->name) != 0) continue;
+    return verb->main ? verb->main(argc - 1, argv + 1) : fc_verb_main(verb, argc - 1, argv + 1);
+  }
+  if (strcmp(name, "--version") == 0) {
     (void)printf("filecleanup %s\n", FC_VERSION);
-    return 0;
+    return fc_verb_finish(FC_EXIT_DONE);
   }
-  if (strcmp(verb, "--help") == 0) {
+  if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
     usage(stdout);
-    return 0;
+    return fc_verb_finish(FC_EXIT_DONE);
   }
-  usage(stderr);
-  return EXIT_USAGE;
+  if (name[0])
+    (void)fprintf(stderr, "filecleanup: no verb '%s'\nTry 'filecleanup --help' for more information.\n", name);
+  else
+    usage(stderr);
+  return FC_EXIT_USAGE;
 }

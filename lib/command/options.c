@@ -1,5 +1,7 @@
 #include "options.h"
 
+#include "launcher.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -176,4 +178,13 @@ int fc_options_parse(struct fc_options *options, int argc, char **argv) {
   if (optind < argc) return optind;
   (void)fputs("filecleanup-run: no PROGRAM given\n" TRY_HELP, stderr);
   return -1;
+}
+
+const struct fc_launcher_option *fc_launcher_option(size_t index) {
+  static struct fc_launcher_option list[sizeof rows / sizeof *rows];
+  static size_t count;
+  for (size_t i = 0, end = count ? 0 : sizeof rows / sizeof *rows; i < end; i++)
+    if (rows[i].variable)
+      list[count++] = (struct fc_launcher_option){rows[i].option, rows[i].variable, rows[i].argument};
+  return index < count ? &list[index] : NULL;
 }

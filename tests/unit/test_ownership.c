@@ -117,3 +117,90 @@ Test(ownership, removing_what_an_outsider_put_in_our_place_is_removing_the_users
   cr_expect_not(world_tracked(&registry, "f.gz"));
   cr_expect_not(world_tracked(&registry, "f"));
 }
+
+/* ---- why: told to people, decides nothing ---- */
+
+static int why(const char *path) {
+  const struct fc_node *node = fc_registry_find(&registry, path, false);
+  return node ? node->why : -1;
+}
+
+Test(ownership, a_name_that_was_made_anew_tells_that_it_replaces) {
+  world_unlink_user(&world, 1, "f", 0, false);
+  world_create(&world, 1, "f", 10, false);
+  replay();
+  cr_expect_eq(why("f"), FC_WHY_REPLACES);
+}
+
+Test(ownership, a_name_of_the_users_that_was_removed_tells_that_it_is_reserved) {
+  world_unlink_user(&world, 1, "f", 0, false);
+  replay();
+  cr_expect_eq(why("f"), FC_WHY_RESERVED);
+}
+
+Test(ownership, a_name_of_our_own_that_was_removed_tells_so) {
+  world_create(&world, 1, "f", 10, false);
+  world_unlink_own(&world, 1, "f", 10);
+  replay();
+  cr_expect_eq(why("f"), FC_WHY_REMOVED);
+}
+
+Test(ownership, what_was_made_before_data_moved_and_renamed_then_tells_so) {
+  world_create(&world, 1, "d/copy", 10, false);
+  world_unlink_user(&world, 1, "e/f", 1, false);
+  world_rename_new(&world, 1, "d/copy", 10, "d/copy2");
+  replay();
+  cr_expect_not(world_tracked(&registry, "d/copy2"));
+  cr_expect_eq(why("d/copy2"), FC_WHY_DATA_MOVED);
+}
+
+Test(ownership, what_was_renamed_over_the_users_file_tells_that_it_replaces) {
+  world_create(&world, 1, "new", 10, false);
+  world_rename_onto(&world, 1, "new", 10, "f", 0);
+  replay();
+  cr_expect_eq(why("f"), FC_WHY_REPLACES);
+}
+
+Test(ownership, what_the_user_had_and_was_renamed_tells_so) {
+  world_rename_new(&world, 1, "theirs", 10, "f");
+  replay();
+  cr_expect_eq(why("f"), FC_WHY_USERS);
+  cr_expect_eq(why("theirs"), FC_WHY_RESERVED);
+}
+
+Test(ownership, what_goes_with_a_directory_onto_the_users_name_tells_so) {
+  world_unlink_user(&world, 1, "e", 0, false);
+  world_create(&world, 1, "d", 10, true);
+  world_create(&world, 1, "d/f", 11, false);
+  world_rename_new(&world, 1, "d", 10, "e");
+  replay();
+  cr_expect_not(world_tracked(&registry, "e/f"));
+  cr_expect_eq(why("e"), FC_WHY_REPLACES);
+  cr_expect_eq(why("e/f"), FC_WHY_DIRECTORY);
+}
+
+Test(ownership, what_somebody_asked_to_untrack_tells_so_with_what_is_in_it) {
+  world_create(&world, 1, "d", 10, true);
+  world_create(&world, 1, "d/f", 11, false);
+  const struct fc_record asked = {.type = FC_REC_UNTRACK, .pid = 9, .path = {NULL, 0, "d", 1}};
+  cr_assert_geq(fc_journal_append(&world.session.journal, &asked), 0);
+  replay();
+  cr_expect_eq(why("d"), FC_WHY_ASKED);
+  cr_expect_eq(why("d/f"), FC_WHY_ASKED);
+}
+
+Test(ownership, the_reason_takes_no_room_in_a_node) {
+  struct without {
+    struct fc_node *links[4];
+    char *key;
+    UT_hash_handle hh;
+    struct fc_identity identity;
+    int64_t born_ns;
+    uint32_t pid;
+    uint64_t sequences[4];
+    uint16_t leaf_len;
+    bool flags[5];
+    uint8_t grounds[2];
+  };
+  cr_expect_eq(sizeof(struct fc_node), sizeof(struct without));
+}
