@@ -84,8 +84,14 @@ pid_t fc_forked(pid_t result) {
   return result;
 }
 
-FC_EXPORT pid_t fork(void) { return fc_forked(FC_REAL(fork)()); }
-FC_EXPORT pid_t _Fork(void) { return fc_forked(FC_REAL(_Fork)()); }
+FC_EXPORT pid_t fork(void) {
+  fc_real_bind_for_child();
+  return fc_forked(FC_REAL(fork)());
+}
+FC_EXPORT pid_t _Fork(void) {
+  fc_real_bind_for_child();
+  return fc_forked(FC_REAL(_Fork)());
+}
 FC_EXPORT int forkpty(int *master, char *name, const struct termios *settings, const struct winsize *size) {
   return fc_forked(FC_REAL(forkpty)(master, name, settings, size));
 }

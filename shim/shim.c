@@ -172,7 +172,7 @@ static const char *variable(const char *name) {
 
 __attribute__((constructor)) static void start(void) {
   const int saved = errno;
-  fc_real_bind();
+  fc_real_prepare();
   const char *base = variable("FILECLEANUP_BASE_DIR");
   const char *session = variable("FILECLEANUP_SESSION");
   const char *disabled = variable("FILECLEANUP_DISABLE");
