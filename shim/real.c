@@ -3,15 +3,16 @@
 #include <dlfcn.h>
 #include <stddef.h>
 
+#include "placement.h"
 #include "symbol.h"
 
-#define FC_HOOK(name, returns, arguments, what) returns(*real_##name) arguments;
+#define FC_HOOK(name, returns, arguments, what) FC_START returns(*real_##name) arguments;
 #include "hooks.def"
 #undef FC_HOOK
 
 typedef void *__attribute__((may_alias)) any_pointer;
 
-static enum { UNPREPARED, BY_SYMBOL, BY_LOADER } how;
+FC_START static enum { UNPREPARED, BY_SYMBOL, BY_LOADER } how;
 
 /* Here the loader is asked for everything at once, since a hook must not enter it. */
 static void bind_all(void) {

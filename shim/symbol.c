@@ -6,17 +6,19 @@
 #include <stdint.h>
 #include <string.h>
 
-#define OBJECTS_MAX 32
+#include "placement.h"
+
+#define OBJECTS_MAX 24
 #define LIBC "libc.so.6"
 #define WORD_BITS (8 * sizeof(ElfW(Addr)))
 #define VERSION_HIDDEN 0x8000u /* in DT_VERSYM: not the default version of its name */
 
 /* In the order of the search, libc last. Written once, before there is a second thread. */
-static struct {
+FC_START static struct {
   ElfW(Addr) base;
   const ElfW(Dyn) * dynamic;
 } objects[OBJECTS_MAX];
-static unsigned object_count; /* 0 = not prepared, or not understood */
+FC_START static unsigned object_count; /* 0 = not prepared, or not understood */
 
 struct tables {
   const uint32_t *hash;
@@ -67,7 +69,8 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *context) {
   objects[walk->count].base = info->dlpi_addr;
   objects[walk->count++].dynamic = dynamic;
   const char *slash = info->dlpi_name ? strrchr(info->dlpi_name, '/') : NULL;
-  walk->complete = slash && strcmp(slash + 1, LIBC) == 0;
+  walk->complete =
+      slash && strlen(slash + 1) == sizeof LIBC - 1 && __builtin_memcmp(slash + 1, LIBC, sizeof LIBC - 1) == 0;
   return walk->complete;
 }
 
