@@ -8,6 +8,10 @@
 
 #include "placement.h"
 
+#ifndef ElfW /* of <link.h>: for tools that read this file without the system's headers */
+#define ElfW(type) Elf64_##type
+#endif
+
 #define OBJECTS_MAX 24
 #define LIBC "libc.so.6"
 #define WORD_BITS (8 * sizeof(ElfW(Addr)))
