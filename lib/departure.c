@@ -36,8 +36,8 @@ static bool wait_for_done(const struct fc_session *s) {
   return __atomic_load_n(&words->done, __ATOMIC_ACQUIRE) != 0;
 }
 
-bool fc_departure_has_scope(const struct fc_session *s, uint32_t pid) {
-  if (!s->header || !s->lock_page || s->journal_locks) return false;
+FC_EVERY_PROCESS bool fc_departure_has_scope(const struct fc_session *s, uint32_t pid) {
+  if (!s->header || !s->lock_page) return false;
   switch (s->header->policy.scope) {
   case FC_SCOPE_PROCESS:
     return true;
@@ -64,16 +64,16 @@ void fc_departure_scope(const struct fc_session *s, uint32_t pid) {
   if (dirfd >= 0) (void)fc_sys_close(dirfd);
 }
 
-int fc_departure_begin(struct fc_session *s) {
+FC_EVERY_PROCESS int fc_departure_begin(struct fc_session *s) {
   if (!s->header || !s->lock_page) return -1;
-  const bool inert_after = s->journal_locks;
   if (s->header->name[0]) fc_named_touch(s->journal.words);
-  fc_session_unlock(s);
-  if (inert_after) return -1; /* another user or root directory: the guardian or the next start does it */
+  const int fd = fc_session_leave(s);
+  if (fd < 0) return -1; /* reaped already, another user or root directory, no fd: the guardian's or the next start's */
   /* Asked after the lock has gone: whoever ends it now either gets the lock or is seen here. */
-  if (fc_named_goes_on(s->header)) return -1;
-  const int fd = fc_session_reopen(s);
-  if (fd < 0) return -1; /* reaped already, or no fd to be had: the same */
+  if (fc_named_goes_on(s->header)) {
+    (void)fc_sys_close(fd);
+    return -1;
+  }
   if (fc_session_probe(fd, FC_BYTE_MEMBERS) != F_RDLCK) return fd;
   (void)fc_sys_close(fd);
   return -1; /* others live */

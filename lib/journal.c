@@ -32,17 +32,38 @@ static size_t window_len(const struct fc_journal *j, int i) {
   return file_bytes < window_bytes[i] ? (size_t)file_bytes : window_bytes[i];
 }
 
-void fc_journal_discard(struct fc_journal *j) {
-  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
-  for (int i = 0; i < FC_WINDOWS; i++)
-    if (j->windows[i]) (void)fc_sys_mmap(j->windows[i], window_len(j, i), PROT_READ | PROT_WRITE, flags, -1, 0);
-  (void)fc_sys_mmap(j->first, FC_FIRST_WINDOW_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
+FC_EVERY_PROCESS void fc_journal_reach(struct fc_journal *j, uint32_t next) {
+  const uint64_t end = fc_journal_at(j->capacity, next) + FC_CELL_BYTES;
+  if (end <= j->first_bytes) return;
+  for (int i = 0; i < FC_WINDOWS; i++) {
+    const size_t len = window_len(j, i);
+    if (end > len || len <= j->first_bytes) continue;
+    char *larger = fc_sys_mremap(j->first, j->first_bytes, len, MREMAP_MAYMOVE_);
+    if (fc_sys_is_error(larger)) return; /* a window may still be had when it is needed */
+    j->first = larger;
+    j->first_bytes = len;
+    return;
+  }
+}
+
+static bool remap(void *at, size_t len, int fd) {
+  return !fc_sys_is_error(fc_sys_mmap(at, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0));
+}
+
+FC_EVERY_PROCESS bool fc_journal_remap(struct fc_journal *j, int fd) {
+  bool all = remap(j->first, j->first_bytes, fd); /* before the windows, which are copies of it */
+  for (int i = 0; i < FC_WINDOWS; i++) {
+    char *window = __atomic_load_n(&j->windows[i], __ATOMIC_ACQUIRE);
+    if (window) all = remap(window, window_len(j, i), fd) && all;
+  }
+  __atomic_store_n(&j->claimed, 0, __ATOMIC_RELAXED);
+  return all;
 }
 
 void fc_journal_unmap(struct fc_journal *j) {
   for (int i = 0; i < FC_WINDOWS; i++)
     if (j->windows[i]) (void)fc_sys_munmap(j->windows[i], window_len(j, i));
-  if (j->first) (void)fc_sys_munmap(j->first, FC_FIRST_WINDOW_BYTES);
+  if (j->first) (void)fc_sys_munmap(j->first, j->first_bytes);
   memset(j, 0, sizeof *j);
 }
 
@@ -65,7 +86,7 @@ static uint32_t fold(uint64_t h) {
   return folded ? folded : 1;
 }
 
-uint32_t fc_journal_check(uint64_t key, uint32_t index, const void *cells, unsigned count) {
+FC_EVERY_PROCESS uint32_t fc_journal_check(uint64_t key, uint32_t index, const void *cells, unsigned count) {
   const unsigned char *bytes = cells;
   struct fc_start_cell start;
   memcpy(&start, bytes, sizeof start);
@@ -108,8 +129,8 @@ const struct fc_anchor *fc_journal_anchor(uint64_t key, const struct fc_anchor a
 
 /* The window that holds the cell ending at byte `end` of the file, mapped when it is not yet. mremap with an old size
  * of 0 makes a second mapping of the same pages without an fd, also after chroot and setuid. */
-static char *window_for(struct fc_journal *j, uint64_t end) {
-  if (end <= FC_FIRST_WINDOW_BYTES) return j->first;
+FC_EVERY_PROCESS static char *window_for(struct fc_journal *j, uint64_t end) {
+  if (end <= j->first_bytes) return j->first;
   for (int i = 0; i < FC_WINDOWS; i++) {
     if (end > window_bytes[i]) continue;
     char *window = __atomic_load_n(&j->windows[i], __ATOMIC_ACQUIRE);
@@ -127,10 +148,24 @@ static char *window_for(struct fc_journal *j, uint64_t end) {
   return NULL;
 }
 
+FC_EVERY_PROCESS void fc_journal_ready(struct fc_journal *j) {
+  const uint32_t next = __atomic_load_n(&j->words->next, __ATOMIC_RELAXED);
+  (void)window_for(j, fc_journal_at(j->capacity, next) + FC_CELL_BYTES);
+}
+
+/* Lets the kernel write 8 bytes into each page of our own reserved cells, which makes it present or is an error. */
+FC_EVERY_PROCESS static bool write_by_kernel(char *window, uint64_t at, size_t len) {
+  for (uint64_t p = at; p < at + len; p = (p / PAGE_BYTES + 1) * PAGE_BYTES) {
+    if (fc_sys_sigmask(SIG_BLOCK, NULL, (uint64_t *)(void *)(window + p + 8)) < 0) return false;
+    memset(window + p + 8, 0, 8);
+  }
+  return true;
+}
+
 /* Makes sure that a store to [at, at+len) of the window cannot raise SIGBUS: a full disk or a truncated file is an
  * error here. The remembered range is one of several pages, so this is a comparison in nearly every call. Pages are
  * remembered by lap: those of an earlier lap have been given back meanwhile. */
-static bool claim(struct fc_journal *j, char *window, uint32_t index, uint64_t at, size_t len) {
+FC_EVERY_PROCESS static bool claim(struct fc_journal *j, char *window, uint32_t index, uint64_t at, size_t len) {
   const uint32_t lap_pages = (index & ~(j->capacity - 1)) / (PAGE_BYTES / FC_CELL_BYTES);
   const uint32_t low = (uint32_t)(at / PAGE_BYTES);
   const uint32_t high = (uint32_t)((at + len + PAGE_BYTES - 1) / PAGE_BYTES);
@@ -138,8 +173,9 @@ static bool claim(struct fc_journal *j, char *window, uint32_t index, uint64_t a
   if (low + lap_pages >= (uint32_t)have && high + lap_pages <= (uint32_t)(have >> 32)) return true;
   const uint64_t file_bytes = FC_HEADER_BYTES + (uint64_t)j->capacity * FC_CELL_BYTES;
   const uint64_t file_pages = (file_bytes + PAGE_BYTES - 1) / PAGE_BYTES;
-  const uint32_t window_pages = window == j->first ? FC_FIRST_WINDOW_BYTES / PAGE_BYTES : (uint32_t)file_pages;
-  /* The first claim of a process is small, since most processes write a handful of records. */
+  const uint32_t window_pages = window == j->first ? (uint32_t)(j->first_bytes / PAGE_BYTES) : (uint32_t)file_pages;
+  /* The first claim of a process is small, since most processes write a handful of records, and is then cheaper than
+   * MADV_POPULATE_WRITE, which first empties the lists of pages that the processor keeps. */
   uint32_t end = high + (have ? CLAIM_PAGES : 0);
   if (window != j->first)
     for (int i = 0; i < FC_WINDOWS; i++)
@@ -148,19 +184,15 @@ static bool claim(struct fc_journal *j, char *window, uint32_t index, uint64_t a
   if (end > file_pages) end = (uint32_t)file_pages;
   if (end < high) return false;
   char *const start = window + (uint64_t)low * PAGE_BYTES;
-  int rc = fc_sys_madvise(start, (size_t)(end - low) * PAGE_BYTES, MADV_POPULATE_WRITE_);
-  if (rc < 0 && end > high) {
+  int rc = -EINVAL;
+  if (have) rc = fc_sys_madvise(start, (size_t)(end - low) * PAGE_BYTES, MADV_POPULATE_WRITE_);
+  if (rc < 0 && rc != -EINVAL && end > high) {
     end = high;
     rc = fc_sys_madvise(start, (size_t)(end - low) * PAGE_BYTES, MADV_POPULATE_WRITE_);
   }
-  if (rc == -EINVAL) {
-    /* Before Linux 5.14: let the kernel write 8 bytes into our own reserved cells, one store for each page. */
-    rc = 0;
-    for (uint64_t p = at; rc == 0 && p < at + len; p = (p / PAGE_BYTES + 1) * PAGE_BYTES) {
-      rc = fc_sys_sigmask(SIG_BLOCK, NULL, (uint64_t *)(void *)(window + p + 8));
-      if (rc == 0) memset(window + p + 8, 0, 8);
-    }
+  if (rc == -EINVAL) { /* also before Linux 5.14 */
     end = high;
+    rc = write_by_kernel(window, at, len) ? 0 : -EFAULT;
   }
   if (rc < 0) return false;
   __atomic_store_n(&j->claimed, ((uint64_t)(end + lap_pages) << 32) | (low + lap_pages), __ATOMIC_RELAXED);
@@ -195,7 +227,7 @@ struct cursor {
   unsigned used; /* payload bytes used in cell */
 };
 
-static void put(struct cursor *at, const char *text, size_t len) {
+FC_EVERY_PROCESS static void put(struct cursor *at, const char *text, size_t len) {
   while (len > 0) {
     if (at->used == FC_CELL_PAYLOAD) {
       at->cell += FC_CELL_BYTES;
@@ -210,11 +242,11 @@ static void put(struct cursor *at, const char *text, size_t len) {
   }
 }
 
-static size_t name_len(const struct fc_name *name) {
+FC_EVERY_PROCESS static size_t name_len(const struct fc_name *name) {
   return name->head_len + (name->head_len && name->tail_len ? 1 : 0) + name->tail_len;
 }
 
-static void put_name(struct cursor *at, const struct fc_name *name) {
+FC_EVERY_PROCESS static void put_name(struct cursor *at, const struct fc_name *name) {
   put(at, name->head, name->head_len);
   if (name->head_len && name->tail_len) put(at, "/", 1);
   put(at, name->tail, name->tail_len);
@@ -224,7 +256,7 @@ static uint32_t start_word(const struct fc_journal *j, uint32_t index, uint32_t 
   return FC_MARK_START | (count << 8) | (fc_journal_lap(j->capacity, index) << 16);
 }
 
-static void mark_cells(const struct fc_journal *j, char *cells, uint32_t index, uint32_t count) {
+FC_EVERY_PROCESS static void mark_cells(const struct fc_journal *j, char *cells, uint32_t index, uint32_t count) {
   for (uint32_t i = 1; i < count; i++) {
     const uint32_t word = FC_MARK_CONT | (i << 8) | (fc_journal_lap(j->capacity, index) << 16);
     memcpy(cells + i * FC_CELL_BYTES, &word, sizeof word);
@@ -232,8 +264,8 @@ static void mark_cells(const struct fc_journal *j, char *cells, uint32_t index, 
 }
 
 /* Makes start and the cells behind it a record. */
-static void commit(struct fc_journal *j, char *cells, uint32_t index, uint32_t count,
-                   const struct fc_start_cell *start) {
+FC_EVERY_PROCESS static void commit(struct fc_journal *j, char *cells, uint32_t index, uint32_t count,
+                                    const struct fc_start_cell *start) {
   memcpy(cells, start, sizeof *start);
   struct fc_start_cell *const committed = (struct fc_start_cell *)(void *)cells;
   committed->check = fc_journal_check(j->key, index, cells, count);
@@ -241,7 +273,7 @@ static void commit(struct fc_journal *j, char *cells, uint32_t index, uint32_t c
 }
 
 /* The cells from index on, mapped and present, or NULL. They do not cross the end of the ring. */
-static char *cells_for(struct fc_journal *j, uint32_t index, uint32_t count) {
+FC_EVERY_PROCESS static char *cells_for(struct fc_journal *j, uint32_t index, uint32_t count) {
   const uint64_t at = fc_journal_at(j->capacity, index);
   char *const window = window_for(j, at + (uint64_t)count * FC_CELL_BYTES);
   return window && claim(j, window, index, at, count * FC_CELL_BYTES) ? window + at : NULL;
@@ -257,7 +289,7 @@ static void pad(struct fc_journal *j, uint32_t index, uint32_t count) {
 }
 
 /* Reserves count cells that stand side by side. */
-static bool reserve(struct fc_journal *j, uint32_t count, uint32_t *index) {
+FC_EVERY_PROCESS static bool reserve(struct fc_journal *j, uint32_t count, uint32_t *index) {
   for (;;) {
     const uint32_t used =
         __atomic_load_n(&j->words->next, __ATOMIC_RELAXED) - __atomic_load_n(&j->words->head, __ATOMIC_RELAXED);
@@ -270,7 +302,7 @@ static bool reserve(struct fc_journal *j, uint32_t count, uint32_t *index) {
   }
 }
 
-int64_t fc_journal_append(struct fc_journal *j, const struct fc_record *r) {
+FC_EVERY_PROCESS int64_t fc_journal_append(struct fc_journal *j, const struct fc_record *r) {
   const size_t len1 = name_len(&r->path);
   const size_t len2 = name_len(&r->path2);
   if (len1 > UINT16_MAX || len2 > UINT16_MAX) return lost(j, r);

@@ -41,8 +41,8 @@
 #define FC_JOURNAL_CELLS_MAX (1u << 24)
 #define FC_JOURNAL_CELLS_MIN (1u << 9)
 #define FC_JOURNAL_BYTES_MAX (FC_HEADER_BYTES + FC_JOURNAL_CELLS_MAX * FC_CELL_BYTES)
-#define FC_WAKE_CELLS (1u << 16) /* a writer that passes a multiple of this wakes the sweeper: 4 MiB */
-#define FC_FIRST_WINDOW_BYTES 65536u
+#define FC_WAKE_CELLS (1u << 16)     /* a writer that passes a multiple of this wakes the sweeper: 4 MiB */
+#define FC_FIRST_WINDOW_BYTES 65536u /* the least that is ever mapped, and the smallest file */
 #define FC_RECORD_CELLS_MAX 255u
 
 #define FC_MARK_START 0xA5u
@@ -177,6 +177,7 @@ const struct fc_anchor *fc_journal_anchor(uint64_t key, const struct fc_anchor a
 struct fc_journal {
   struct fc_head_words *words; /* inside the first window */
   char *first;                 /* the first window; the header begins here */
+  size_t first_bytes;          /* how much of the file it shows: at least FC_FIRST_WINDOW_BYTES */
   char *windows[FC_WINDOWS];   /* larger mappings of the same file, made when needed, never moved or unmapped */
   uint64_t claimed;            /* pages [low 32 bits, high 32 bits), counted on over laps, that are surely present */
   uint64_t key;
@@ -226,8 +227,15 @@ int64_t fc_journal_now(void);
 /* The moment a budget from now ends; INT64_MAX (FC_INFINITY_NS) = never. */
 int64_t fc_journal_deadline(int64_t budget_ns);
 
-/* Replaces every mapping of the journal, in one step each, by private memory where records come to nothing: other
- * threads may be inside a hook. */
-void fc_journal_discard(struct fc_journal *journal);
+/* Makes the first window larger, by moving it, when the next record lies behind it. Only for a process that has just
+ * mapped it: nobody else may know its address. Afterwards first is where the header begins. */
+void fc_journal_reach(struct fc_journal *journal, uint32_t next);
+
+/* Maps the window of the next record, when there is none yet: for the parent of a fork, or each child would do it. */
+void fc_journal_ready(struct fc_journal *journal);
+
+/* Replaces every mapping of the journal, in one step each since other threads may be inside a hook, by one of the same
+ * file through fd. False when that could not be done everywhere. */
+bool fc_journal_remap(struct fc_journal *journal, int fd);
 
 #endif

@@ -1,5 +1,6 @@
 #include "session.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +9,9 @@
 
 #define FD_TARGET 1000 /* where a handed-over fd goes when the limit allows it */
 #define FD_HEADROOM 16 /* below the soft limit otherwise; also how many numbers are tried */
+#define MEMBER_WINDOW_BYTES                                                                                            \
+  (1u << 20) /* what a member maps: room for 16,000 cells, and it costs no more than a page                            \
+              */
 #define BASE_TRIES 4
 #define PUBLISH_TRIES 8 /* another session may remove the empty state directory while we make our file */
 #define LOCK_PAGE 4096u
@@ -33,7 +37,7 @@ static uint64_t mix_range(uint64_t h, const void *start, size_t len) {
 
 uint64_t fc_session_check(const struct fc_session_header *header) {
   uint64_t h = mix_range(header->key, header, offsetof(struct fc_session_header, check));
-  h = mix_range(h, header->base, sizeof *header - offsetof(struct fc_session_header, base));
+  h = mix_range(h, &header->policy, sizeof *header - offsetof(struct fc_session_header, policy));
   return h ? h : 1;
 }
 
@@ -46,7 +50,7 @@ static long read_file(const char *path, char *buf, size_t size) {
   return n;
 }
 
-static int hex_digit(char c) {
+FC_EVERY_PROCESS static int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   return -1;
@@ -82,7 +86,7 @@ int64_t fc_session_start_time(uint32_t pid) {
   return ticks * (NS_PER_S / USER_HZ);
 }
 
-int fc_session_probe(int fd, enum fc_byte byte) {
+FC_EVERY_PROCESS int fc_session_probe(int fd, enum fc_byte byte) {
   struct fc_flock lock;
   if (fc_sys_lock(fd, FC_F_OFD_GETLK, F_WRLCK, byte, &lock) < 0) return F_RDLCK; /* unknown = alive */
   return lock.type;
@@ -90,7 +94,24 @@ int fc_session_probe(int fd, enum fc_byte byte) {
 
 /* ---- becoming a member ---- */
 
-static void adopt_header(struct fc_session *s) {
+static size_t text_bytes(const struct fc_session_header *h) {
+  return (size_t)h->base_len + 1u + h->alias_len + 1u + h->path_len + 1u;
+}
+
+static void fill_text(struct fc_session_header *h) {
+  h->base_len = (uint16_t)strlen(h->base);
+  h->alias_len = (uint16_t)strlen(h->alias);
+  h->path_len = (uint16_t)strlen(h->path);
+  if (text_bytes(h) > sizeof h->text) {
+    h->base_len = h->alias_len = h->path_len = 0;
+    return;
+  }
+  memcpy(h->text, h->base, h->base_len + 1u);
+  memcpy(h->text + h->base_len + 1, h->alias, h->alias_len + 1u);
+  memcpy(h->text + h->base_len + 1 + h->alias_len + 1, h->path, h->path_len + 1u);
+}
+
+FC_EVERY_PROCESS static void adopt_header(struct fc_session *s) {
   const struct fc_session_header *h = s->header;
   s->journal.words = (struct fc_head_words *)&h->words;
   s->journal.key = h->key;
@@ -98,20 +119,30 @@ static void adopt_header(struct fc_session *s) {
   s->journal.limit = h->capacity / 2;
   s->journal.with_handle = h->with_handle;
   /* Copies, side by side: a file that is truncated under us must not take the names away, and one page holds them all.
-   */
-  s->base_len = strnlen(h->base, sizeof h->base - 1);
-  s->alias_len = strnlen(h->alias, sizeof h->alias - 1);
-  const size_t path_len = strnlen(h->path, sizeof h->path - 1);
+   * NULs stand there already. */
+  if (h->base_len) {
+    s->base_len = h->base_len;
+    s->alias_len = h->alias_len;
+    memcpy(s->text, h->text, text_bytes(h));
+  } else {
+    s->base_len = strnlen(h->base, sizeof h->base - 1);
+    s->alias_len = strnlen(h->alias, sizeof h->alias - 1);
+    memcpy(s->text, h->base, s->base_len);
+    memcpy(s->text + s->base_len + 1, h->alias, s->alias_len);
+    memcpy(s->text + s->base_len + 1 + s->alias_len + 1, h->path, strnlen(h->path, sizeof h->path - 1));
+  }
   s->alias_at = (uint32_t)s->base_len + 1;
   s->path_at = s->alias_at + (uint32_t)s->alias_len + 1;
-  memcpy(s->text, h->base, s->base_len); /* NULs stand there already */
-  memcpy(s->text + s->alias_at, h->alias, s->alias_len);
-  memcpy(s->text + s->path_at, h->path, path_len);
   s->leader_pid = h->leader_pid;
 }
 
-static int map_journal(struct fc_session *s, int fd) {
-  char *first = fc_sys_mmap(NULL, FC_FIRST_WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+FC_EVERY_PROCESS static int map_journal(struct fc_session *s, int fd, uint64_t file_bytes) {
+  s->journal.first_bytes = file_bytes < MEMBER_WINDOW_BYTES ? FC_FIRST_WINDOW_BYTES : MEMBER_WINDOW_BYTES;
+  char *first = fc_sys_mmap(NULL, s->journal.first_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (first == (char *)-ENOMEM) { /* RLIMIT_AS */
+    s->journal.first_bytes = FC_FIRST_WINDOW_BYTES;
+    first = fc_sys_mmap(NULL, s->journal.first_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  }
   if (fc_sys_is_error(first)) return (int)(intptr_t)first;
   s->journal.first = first;
   s->header = (const struct fc_session_header *)(void *)first;
@@ -125,10 +156,13 @@ static int map_lock(struct fc_session *s, int fd) {
   return 0;
 }
 
+/* The text is written last, by those who have become members: until then it is zero, and its pages stay untouched. */
+static void begin(struct fc_session *s) { memset(s, 0, offsetof(struct fc_session, text)); }
+
 static void forget(struct fc_session *s) {
-  if (s->lock_page) (void)fc_sys_munmap(s->lock_page, LOCK_PAGE);
-  if (s->journal.first) (void)fc_sys_munmap(s->journal.first, FC_FIRST_WINDOW_BYTES);
-  memset(s, 0, sizeof *s);
+  if (s->lock_page && !s->journal_locks) (void)fc_sys_munmap(s->lock_page, LOCK_PAGE);
+  if (s->journal.first) (void)fc_sys_munmap(s->journal.first, s->journal.first_bytes);
+  begin(s);
 }
 
 static void remember_file(struct fc_session *s, const struct statx *st) {
@@ -142,7 +176,10 @@ static bool same_file(const struct fc_session *s, const struct statx *st) {
          st->stx_nlink == 1;
 }
 
-static int stat_fd(int fd, struct statx *st) { return fc_sys_statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, st); }
+static int stat_fd(int fd, struct statx *st) {
+  const char nothing = '\0'; /* not a page with constants */
+  return fc_sys_statx(fd, &nothing, AT_EMPTY_PATH, STATX_BASIC_STATS, st);
+}
 
 /* Size, key and id; the same for every place that is tried. */
 static int fill_header(struct fc_session_header *h, const struct fc_config *config, const struct fc_base *base) {
@@ -212,6 +249,7 @@ static int publish(struct fc_session *s, struct fc_session_header *h, int dirfd,
   memset(h->path, 0, sizeof h->path);
   const int n = snprintf(h->path, sizeof h->path, "%s/%s", dir, name);
   if (n < 0 || (size_t)n >= sizeof h->path) return -ENAMETOOLONG;
+  fill_text(h);
   int fd = fc_sys_openat(dirfd, hidden, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0) return fd;
   struct statx st;
@@ -229,7 +267,7 @@ static int publish(struct fc_session *s, struct fc_session_header *h, int dirfd,
   fd = -1;
   if (rc == 0) {
     fd = fc_sys_openat(dirfd, hidden, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
-    rc = fd < 0 ? fd : map_journal(s, fd);
+    rc = fd < 0 ? fd : map_journal(s, fd, FC_HEADER_BYTES + (uint64_t)h->capacity * FC_CELL_BYTES);
     /* The self-test: on overlayfs the mapping pins another file, and the lock died with the close above. */
     if (rc == 0 && fc_session_probe(fd, FC_BYTE_MEMBERS) != F_RDLCK) rc = -EOPNOTSUPP;
     if (fd >= 0) (void)fc_sys_close(fd);
@@ -322,6 +360,7 @@ int fc_session_map(int fd, const struct fc_session_header *h, struct fc_journal 
   char *first = fc_sys_mmap(NULL, FC_FIRST_WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (fc_sys_is_error(first)) return (int)(intptr_t)first;
   journal->first = first;
+  journal->first_bytes = FC_FIRST_WINDOW_BYTES;
   journal->words = (struct fc_head_words *)(void *)(first + offsetof(struct fc_session_header, words));
   journal->key = h->key;
   journal->capacity = journal->limit = h->capacity;
@@ -357,7 +396,7 @@ size_t fc_session_token(const struct fc_session *s, char *out, size_t size) {
   return write_token(s->header->id, s->file_major, s->file_minor, s->file_ino, fc_session_path(s), out, size);
 }
 
-static const char *hex_field(const char *p, const char *end, uint64_t *out) {
+FC_EVERY_PROCESS static const char *hex_field(const char *p, const char *end, uint64_t *out) {
   *out = 0;
   while (p < end && *p != ':') {
     const int digit = hex_digit(*p++);
@@ -367,17 +406,20 @@ static const char *hex_field(const char *p, const char *end, uint64_t *out) {
   return p < end ? p + 1 : NULL;
 }
 
-/* Reads id, device, inode and path out of a token. */
-static int parse_token(const char *token, size_t len, uint64_t *dev, uint64_t *ino, char *path, size_t size) {
+/* Reads device and inode out of a token. Returns where its path begins, or NULL. */
+FC_EVERY_PROCESS static const char *parse_token(const char *token, size_t len, uint64_t *dev, uint64_t *ino) {
   const char *const end = token + len;
   uint64_t id;
   const char *p = hex_field(token, end, &id);
   if (p) p = hex_field(p, end, dev);
   if (p) p = hex_field(p, end, ino);
-  if (!p) return -EINVAL;
+  return p;
+}
+
+static bool unescape_path(const char *p, const char *end, char *path, size_t size) {
   size_t at = 0;
   while (p < end) {
-    if (at + 1 >= size) return -ENAMETOOLONG;
+    if (at + 1 >= size) return false;
     if (*p == '%' && end - p >= 3 && hex_digit(p[1]) >= 0 && hex_digit(p[2]) >= 0) {
       path[at++] = (char)(hex_digit(p[1]) << 4 | hex_digit(p[2]));
       p += 3;
@@ -386,7 +428,7 @@ static int parse_token(const char *token, size_t len, uint64_t *dev, uint64_t *i
     }
   }
   path[at] = '\0';
-  return path[0] == '/' ? 0 : -EINVAL;
+  return path[0] == '/';
 }
 
 static int fd_start(void) {
@@ -395,29 +437,51 @@ static int fd_start(void) {
   return low >= FD_TARGET ? FD_TARGET : low > 3 ? (int)low : 3; /* never a standard stream */
 }
 
-/* The inherited fd that is this very file, or -1. */
-static int inherited_fd(const struct fc_session *s) {
-  const int start = fd_start();
+/* Which of the FD_HEADROOM numbers from start are open, as bits, by one system call; all when the kernel does not say
+ * (it refuses more numbers than the limit allows). */
+FC_EVERY_PROCESS static unsigned open_numbers(int start) {
+  struct pollfd fds[FD_HEADROOM];
+  for (int i = 0; i < FD_HEADROOM; i++) fds[i] = (struct pollfd){.fd = start + i};
+  if (fc_sys_poll_now(fds, FD_HEADROOM) < 0) return UINT_MAX;
+  unsigned bits = 0;
+  for (unsigned i = 0; i < FD_HEADROOM; i++)
+    if (!(fds[i].revents & POLLNVAL)) bits |= 1u << i;
+  return bits;
+}
+
+FC_EVERY_PROCESS static int inherited_from(const struct fc_session *s, int start, struct statx *st) {
+  const unsigned numbers = open_numbers(start);
   int found = -1;
-  for (int fd = start; fd < start + FD_HEADROOM; fd++) {
-    struct statx st;
-    if (stat_fd(fd, &st) != 0 || !same_file(s, &st)) continue;
-    if (found < 0)
-      found = fd;
-    else
-      (void)fc_sys_close(fd); /* another thread's spawn happened to hand one over too */
+  for (int i = 0; i < FD_HEADROOM; i++) {
+    struct statx here;
+    if (!(numbers & 1u << i) || stat_fd(start + i, &here) != 0 || !same_file(s, &here)) continue;
+    if (found >= 0) {
+      (void)fc_sys_close(start + i); /* another thread's spawn happened to hand one over too */
+      continue;
+    }
+    found = start + i;
+    *st = here;
   }
   return found;
 }
 
+/* The inherited fd that is this very file, or -1. It stands where fc_session_locked_fd has put it. */
+static int inherited_fd(const struct fc_session *s, struct statx *st) {
+  const int found = inherited_from(s, FD_TARGET, st);
+  if (found >= 0) return found;
+  const int start = fd_start();
+  return start == FD_TARGET ? -1 : inherited_from(s, start, st);
+}
+
 /* The id becomes part of names: digits, and the very ones of the file's own name. */
-static bool id_is_sound(const struct fc_session_header *h) {
+FC_EVERY_PROCESS static bool id_is_sound(const struct fc_session_header *h, const char *path) {
   for (unsigned i = 0; i < FC_ID_HEX; i++)
     if (hex_digit(h->id[i]) < 0) return false;
   if (h->id[FC_ID_HEX] != '\0') return false;
-  const char *slash = strrchr(h->path, '/');
-  return slash && strncmp(slash + 1, FC_SESSION_PREFIX, sizeof FC_SESSION_PREFIX - 1) == 0 &&
-         strcmp(slash + sizeof FC_SESSION_PREFIX, h->id) == 0;
+  const size_t prefix = sizeof FC_SESSION_PREFIX - 1;
+  const char *slash = strrchr(path, '/');
+  return slash && strlen(slash + 1) == prefix + FC_ID_HEX && memcmp(slash + 1, FC_SESSION_PREFIX, prefix) == 0 &&
+         memcmp(slash + 1 + prefix, h->id, FC_ID_HEX) == 0;
 }
 
 static bool policy_is_sound(const struct fc_policy *p) {
@@ -427,70 +491,107 @@ static bool policy_is_sound(const struct fc_policy *p) {
          memchr(p->log_file, 0, sizeof p->log_file) && memchr(p->stats_file, 0, sizeof p->stats_file);
 }
 
-/* What a joiner looks at: the file is its user's own, or came through an fd that was locked by a member. */
-static bool header_fits(const struct fc_session_header *h, uint64_t file_ino) {
+/* What a joiner looks at, all in the first page when the text is there: the file is its user's own, or came through an
+ * fd that was locked by a member. */
+static bool page_fits(const struct fc_session_header *h, uint64_t file_ino) {
   return memcmp(h->magic, FC_SESSION_MAGIC, sizeof h->magic) == 0 && h->version == FC_SESSION_VERSION &&
          h->header_bytes == FC_HEADER_BYTES && h->cell_bytes == FC_CELL_BYTES && h->file_ino == file_ino &&
          h->capacity >= FC_JOURNAL_CELLS_MIN && h->capacity <= FC_JOURNAL_CELLS_MAX &&
-         (h->capacity & (h->capacity - 1)) == 0 && h->base[0] == '/' && memchr(h->base, 0, sizeof h->base) &&
-         memchr(h->alias, 0, sizeof h->alias) && memchr(h->path, 0, sizeof h->path) &&
-         memchr(h->name, 0, sizeof h->name) && id_is_sound(h) && policy_is_sound(&h->policy);
+         (h->capacity & (h->capacity - 1)) == 0 && memchr(h->name, 0, sizeof h->name);
 }
 
-int fc_session_join(struct fc_session *s, const char *token, size_t len, const char *program) {
+FC_EVERY_PROCESS static bool text_fits(const struct fc_session_header *h) {
+  if (text_bytes(h) > sizeof h->text) return false;
+  const char *const alias = h->text + h->base_len + 1;
+  const char *const path = alias + h->alias_len + 1;
+  return h->text[0] == '/' && strnlen(h->text, h->base_len + 1u) == h->base_len &&
+         strnlen(alias, h->alias_len + 1u) == h->alias_len && strnlen(path, h->path_len + 1u) == h->path_len &&
+         id_is_sound(h, path);
+}
+
+static bool header_fits(const struct fc_session_header *h, uint64_t file_ino) {
+  return page_fits(h, file_ino) && h->base[0] == '/' && memchr(h->base, 0, sizeof h->base) &&
+         memchr(h->alias, 0, sizeof h->alias) && memchr(h->path, 0, sizeof h->path) && id_is_sound(h, h->path) &&
+         policy_is_sound(&h->policy);
+}
+
+static bool joiner_fits(const struct fc_session_header *h, uint64_t file_ino) {
+  return h->base_len ? page_fits(h, file_ino) && text_fits(h) : header_fits(h, file_ino);
+}
+
+/* Size and mode of a session file; whose it is. */
+static bool is_session_file(const struct statx *st) {
+  return (st->stx_mode & S_IFMT) == S_IFREG && (st->stx_mode & 07777) == 0600 && st->stx_size >= FC_FIRST_WINDOW_BYTES;
+}
+
+/* Opens the file by the name in its token and locks it. Apart from its caller for the sake of the stack, which most
+ * joiners need not touch. */
+static __attribute__((noinline)) int join_by_name(const struct fc_session *s, const char *escaped, const char *end,
+                                                  struct statx *st) {
   char path[PATH_MAX];
-  uint64_t dev;
-  memset(s, 0, sizeof *s);
-  int rc = parse_token(token, len, &dev, &s->file_ino, path, sizeof path);
+  if (!unescape_path(escaped, end, path, sizeof path)) return -EINVAL;
+  const int fd = fc_sys_openat(AT_FDCWD, path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+  if (fd < 0) return -ESTALE;
+  int rc = stat_fd(fd, st);
+  if (rc == 0 && (!same_file(s, st) || st->stx_uid != fc_sys_geteuid())) rc = -ESTALE;
+  /* A reaper that found a living process without a lock lets go again at once; one that reaps does not. */
+  for (int i = 0; rc == 0 && i < JOIN_TRIES; i++) {
+    rc = fc_sys_lock(fd, FC_F_OFD_SETLK, F_RDLCK, FC_BYTE_MEMBERS, NULL);
+    if (rc != -EAGAIN && rc != -EACCES) break;
+    uint32_t nothing = 0;
+    (void)fc_sys_futex(&nothing, FC_FUTEX_WAIT, 0, JOIN_PAUSE_MS);
+    if (i + 1 < JOIN_TRIES) rc = 0;
+  }
+  if (rc == 0) return fd;
+  (void)fc_sys_close(fd);
+  return rc;
+}
+
+/* One mapping of the locked open file is both: the journal, and what holds the lock. */
+FC_EVERY_PROCESS static int map_member(struct fc_session *s, int fd, const struct statx *st) {
+  if (!is_session_file(st)) return -ESTALE;
+  const int rc = map_journal(s, fd, st->stx_size);
   if (rc < 0) return rc;
+  s->lock_page = s->journal.first;
+  s->journal_locks = true;
+  return 0;
+}
+
+/* The first access to the header's page is a store, or the page would be mapped twice, the first time with its
+ * neighbours: once to read, once to write. */
+static void touch(const struct fc_session_header *h) {
+  (void)__atomic_fetch_add((uint32_t *)&h->words.next, 0, __ATOMIC_RELAXED);
+}
+
+FC_EVERY_PROCESS int fc_session_join(struct fc_session *s, const char *token, size_t len, const char *program) {
+  uint64_t dev;
+  begin(s);
+  const char *escaped = parse_token(token, len, &dev, &s->file_ino);
+  if (!escaped) return -EINVAL;
   s->file_major = (uint32_t)(dev >> 32);
   s->file_minor = (uint32_t)dev;
 
-  const int inherited = inherited_fd(s);
   struct statx st;
-  int lock_fd = inherited;
-  int file_fd = fc_sys_openat(AT_FDCWD, path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
-  if (file_fd >= 0) {
-    rc = stat_fd(file_fd, &st);
-    const bool ours = rc == 0 && same_file(s, &st) && (st.stx_mode & S_IFMT) == S_IFREG &&
-                      (st.stx_uid == fc_sys_geteuid() || inherited >= 0) && (st.stx_mode & 07777) == 0600 &&
-                      st.stx_size >= FC_FIRST_WINDOW_BYTES;
-    if (!ours) {
-      (void)fc_sys_close(file_fd);
-      file_fd = -1;
-    }
+  int fd = inherited_fd(s, &st);
+  int rc = fd < 0 ? -ESTALE : map_member(s, fd, &st);
+  if (rc < 0) {
+    if (fd >= 0) (void)fc_sys_close(fd);
+    fd = join_by_name(s, escaped, token + len, &st);
+    rc = fd < 0 ? fd : map_member(s, fd, &st);
   }
-  if (inherited < 0 && file_fd < 0) {
-    memset(s, 0, sizeof *s);
-    return -ESTALE;
-  }
-  rc = 0;
-  if (inherited < 0) {
-    /* The lock needs an open file of its own, since the journal's mapping stays when the lock is given up. */
-    lock_fd = fc_sys_openat(AT_FDCWD, path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
-    rc = lock_fd < 0 ? lock_fd : stat_fd(lock_fd, &st);
-    if (rc == 0 && !same_file(s, &st)) rc = -ESTALE;
-    /* A reaper that found a living process without a lock lets go again at once; one that reaps does not. */
-    for (int i = 0; rc == 0 && i < JOIN_TRIES; i++) {
-      rc = fc_sys_lock(lock_fd, FC_F_OFD_SETLK, F_RDLCK, FC_BYTE_MEMBERS, NULL);
-      if (rc != -EAGAIN && rc != -EACCES) break;
-      uint32_t nothing = 0;
-      (void)fc_sys_futex(&nothing, FC_FUTEX_WAIT, 0, JOIN_PAUSE_MS);
-      if (i + 1 < JOIN_TRIES) rc = 0;
-    }
-  }
-  s->journal_locks = file_fd < 0;
-  if (rc == 0) rc = map_lock(s, lock_fd);
-  if (rc == 0) rc = map_journal(s, file_fd >= 0 ? file_fd : lock_fd);
-  if (lock_fd >= 0) (void)fc_sys_close(lock_fd);
-  if (file_fd >= 0) (void)fc_sys_close(file_fd);
+  if (fd >= 0) (void)fc_sys_close(fd);
+  if (rc == 0) touch(s->header);
   /* Only now, locked and mapped, does the state count: a reaper sets it under the exclusive lock before it deletes. */
-  if (rc == 0 && !header_fits(s->header, s->file_ino)) rc = -ESTALE;
+  if (rc == 0 && !joiner_fits(s->header, s->file_ino)) rc = -ESTALE;
   if (rc == 0 && __atomic_load_n(&s->header->words.state, __ATOMIC_ACQUIRE) != FC_STATE_LIVE) rc = -ESTALE;
   if (rc < 0) {
     forget(s);
     return rc;
   }
+  s->journal.capacity = s->header->capacity;
+  fc_journal_reach(&s->journal, s->header->words.next);
+  s->header = (const struct fc_session_header *)(void *)s->journal.first;
+  s->lock_page = s->journal.first;
   adopt_header(s);
   if (s->header->name[0]) fc_named_touch(s->journal.words);
   const struct fc_record join = {.type = FC_REC_JOIN,
@@ -513,7 +614,7 @@ int fc_session_join_file(struct fc_session *s, int fd, const struct fc_session_h
 
 /* ---- handing over and leaving ---- */
 
-int fc_session_reopen(const struct fc_session *s) {
+FC_EVERY_PROCESS int fc_session_reopen(const struct fc_session *s) {
   const int fd =
       fc_sys_openat(AT_FDCWD, fc_session_path(s), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
   if (fd < 0) return fd;
@@ -527,13 +628,17 @@ int fc_session_reopen(const struct fc_session *s) {
   return fd;
 }
 
-int fc_session_locked_fd(const struct fc_session *s) {
+FC_EVERY_PROCESS int fc_session_locked_fd(const struct fc_session *s) {
   const int fd = fc_session_reopen(s);
   if (fd < 0) return -1;
   int high = -1;
   if (fc_sys_lock(fd, FC_F_OFD_SETLK, F_RDLCK, FC_BYTE_MEMBERS, NULL) == 0) {
-    const int start = fd_start();
+    int start = FD_TARGET;
     high = fc_sys_fcntl(fd, F_DUPFD, start); /* inheritable, and the lock belongs to the open file, not to the number */
+    if (high == -EINVAL) {                   /* beyond the soft limit */
+      start = fd_start();
+      high = fc_sys_fcntl(fd, F_DUPFD, start);
+    }
     if (high >= start + FD_HEADROOM) {
       (void)fc_sys_close(high);
       high = -1;
@@ -543,10 +648,14 @@ int fc_session_locked_fd(const struct fc_session *s) {
   return high < 0 ? -1 : high;
 }
 
-int fc_session_hand_over(struct fc_session *s, uint32_t pid, int64_t *record) {
+FC_EVERY_PROCESS int fc_session_hand_over(struct fc_session *s, uint32_t pid, int64_t *record) {
   const int fd = fc_session_locked_fd(s);
-  const struct fc_record exec = {.type = FC_REC_EXEC, .pid = pid, .time_ns = fc_journal_now()};
-  *record = fc_journal_append(&s->journal, &exec);
+  touch(s->header); /* most often by the child of a fork, where nothing of the journal is mapped yet */
+  fc_journal_ready(&s->journal);
+  /* On a copy, since all it would remember goes with the exec: in a fork child each page stored to is a page copied. */
+  struct fc_journal journal = s->journal;
+  const struct fc_record exec = {.type = FC_REC_EXEC, .pid = pid, .time_ns = fc_sys_boottime()};
+  *record = fc_journal_append(&journal, &exec);
   return fd;
 }
 
@@ -557,7 +666,7 @@ void fc_session_exec_failed(struct fc_session *s, int fd, int64_t record) {
 
 void fc_session_spawned(struct fc_session *s, uint32_t child) {
   const struct fc_record exec = {
-      .type = FC_REC_EXEC, .flags = FC_REC_SPAWNED, .pid = child, .time_ns = fc_journal_now()};
+      .type = FC_REC_EXEC, .flags = FC_REC_SPAWNED, .pid = child, .time_ns = fc_sys_boottime()};
   (void)fc_journal_append(&s->journal, &exec); /* lost: the child is protected by its own lock once it has joined */
 }
 
@@ -570,14 +679,18 @@ void fc_session_started(struct fc_session *s, int64_t record) {
   fc_journal_complete(&s->journal, record, FC_RESULT_DONE, NULL);
 }
 
-void fc_session_unlock(struct fc_session *s) {
-  if (s->journal_locks) {
-    s->base_len = 0; /* length 0 = no base any more: the hooks pass such a session by */
-    s->alias_len = 0;
-    fc_journal_discard(&s->journal); /* its mappings pin the locked file too */
-  }
-  if (s->lock_page) (void)fc_sys_munmap(s->lock_page, LOCK_PAGE);
+FC_EVERY_PROCESS void fc_session_unlock(struct fc_session *s) {
+  if (s->lock_page && !s->journal_locks) (void)fc_sys_munmap(s->lock_page, LOCK_PAGE);
   s->lock_page = NULL;
+}
+
+FC_EVERY_PROCESS int fc_session_leave(struct fc_session *s) {
+  const bool journal_locks = s->journal_locks;
+  const int fd = fc_session_reopen(s);
+  fc_session_unlock(s);
+  if (fd < 0 || !journal_locks || fc_journal_remap(&s->journal, fd)) return fd;
+  (void)fc_sys_close(fd);
+  return -ENOMEM;
 }
 
 /* ---- looking at files of the state directory ---- */

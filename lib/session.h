@@ -5,10 +5,13 @@
  * mode, link count, size, magic, version and checksum have been looked at.
  *
  * The lock. Every member holds a shared open-file-description lock on byte FC_BYTE_MEMBERS through a mapping: open,
- * F_OFD_SETLK, map one page PROT_NONE, close. It lives until the process is gone for whatever reason; fork inherits it;
- * closing every fd does not lose it. Whoever gets it exclusively knows that nobody of the session is alive, and must
- * reap. pids and host names prove nothing. The file is made under a name that nobody looks at, locked, and only then
- * published, so it is never seen unlocked while its session lives.
+ * F_OFD_SETLK, map, close. It lives until the process is gone for whatever reason; fork inherits it; closing every fd
+ * does not lose it. Who joins maps the locked file once: this mapping is both the lock and the journal. Leaving puts a
+ * mapping of the file opened anew in its place, in one step, so that other threads may go on recording; the maker of
+ * the session, which has proven that a mapping holds the lock here, has a page of its own for it. Whoever gets the lock
+ * exclusively knows that nobody of the session is alive, and must reap. pids and host names prove nothing. The file is
+ * made under a name that nobody looks at, locked, and only then published, so it is never seen unlocked while its
+ * session lives.
  *
  * After a crash at any point: an unpublished file is garbage without effect; a published one is an orphan whose header
  * holds everything that its reaping needs (the policy is the dead session's own).
@@ -68,25 +71,31 @@ struct fc_session_header {
   uint8_t pad[24];
   struct fc_head_words words; /* at 256 */
   struct fc_anchor anchors[FC_ANCHORS];
-  uint8_t pad2[4096 - 256 - 128 - FC_ANCHORS * 32];
-  char base[PATH_MAX];  /* canonical */
-  char alias[PATH_MAX]; /* as the user gave it, absolute; "" when it is the same */
-  char path[PATH_MAX];  /* of this file */
-  struct fc_policy policy;
-  uint8_t pad3[FC_HEADER_BYTES - 4 * 4096 - sizeof(struct fc_policy)];
+  /* base, alias and path once more, one behind the other with their NULs, so that a joiner touches one page; all
+   * lengths are 0 when they do not fit. For joiners alone, who check it by itself: `check` does not cover it. */
+  uint16_t base_len;
+  uint16_t alias_len;
+  uint16_t path_len;
+  char text[4096 - 256 - 128 - FC_ANCHORS * 32 - 6 - offsetof(struct fc_policy, keep)];
+  struct fc_policy policy; /* its numbers end the first page, its texts are the second */
+  char base[PATH_MAX];     /* canonical */
+  char alias[PATH_MAX];    /* as the user gave it, absolute; "" when it is the same */
+  char path[PATH_MAX];     /* of this file */
+  uint8_t pad2[FC_HEADER_BYTES - 5 * 4096];
 };
 _Static_assert(offsetof(struct fc_session_header, name) == 152, "header layout");
 _Static_assert(offsetof(struct fc_session_header, check) == 224, "header layout");
 _Static_assert(offsetof(struct fc_session_header, words) == 256, "header layout");
-_Static_assert(offsetof(struct fc_session_header, base) == 4096, "header layout");
+_Static_assert(offsetof(struct fc_session_header, policy.keep) == 4096, "header layout");
+_Static_assert(offsetof(struct fc_session_header, base) == 8192, "header layout");
 _Static_assert(sizeof(struct fc_session_header) == FC_HEADER_BYTES, "header layout");
 
 /* A process's membership. Static memory in the shim. */
 struct fc_session {
   const struct fc_session_header *header; /* in the journal's first window; NULL = not a member */
   struct fc_journal journal;
-  void *lock_page;    /* the mapping that holds the lock; NULL after leaving */
-  bool journal_locks; /* the journal is mapped from the locked fd too (setuid, chroot): leaving must unmap it */
+  void *lock_page;    /* the mapping that holds the lock, or the journal's when journal_locks; NULL after leaving */
+  bool journal_locks; /* the journal's own mapping holds the lock, as in every process that has joined */
   bool found;         /* a named session that was there already, joined by its name */
   uint64_t file_ino;
   uint32_t file_major;
@@ -153,8 +162,13 @@ void fc_session_spawned(struct fc_session *session, uint32_t child);
 int64_t fc_session_starting(struct fc_session *session, uint32_t pid);
 void fc_session_started(struct fc_session *session, int64_t record);
 
-/* Gives up the membership lock of this process; the journal stays mapped so that later hooks keep recording. */
+/* Gives up the membership lock of the process that has made the session; the journal stays mapped. */
 void fc_session_unlock(struct fc_session *session);
+
+/* Gives up the membership lock of this process, which is about to end; the journal stays mapped so that later hooks
+ * keep recording. Returns the session file, opened anew and without a lock (owned), or -errno; where the journal holds
+ * the lock and the file cannot be opened, the lock stays until the process is gone. */
+int fc_session_leave(struct fc_session *session);
 
 /* Opens the session file by its recorded path and makes sure it is the same file. Returns an fd (owned) or -errno. */
 int fc_session_reopen(const struct fc_session *session);

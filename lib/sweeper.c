@@ -24,7 +24,7 @@ struct candidates {
   size_t room;
 };
 
-bool fc_sweeper_is_wanted(const struct fc_policy *p) {
+FC_EVERY_PROCESS bool fc_sweeper_is_wanted(const struct fc_policy *p) {
   if (!p->periodic || p->interval_ns == FC_INFINITY_NS || p->on_exit == FC_ON_EXIT_REPORT) return false;
   return p->ttl_ns != FC_INFINITY_NS || p->max_bytes != FC_INFINITY_COUNT || p->max_files != FC_INFINITY_COUNT;
 }

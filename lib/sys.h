@@ -98,6 +98,10 @@ __attribute__((packed))
 
 #define FC_SYS_MAX_ERRNO 4095
 
+/* Code that every process of a session runs at its start or end: it stands together, beside that of the hooks, or each
+ * function would be a page fault of its own. */
+#define FC_EVERY_PROCESS __attribute__((hot))
+
 static inline int fc_sys_openat(int dirfd, const char *path, int flags, unsigned mode) {
   return (int)FC_SYS4(SYS_openat, dirfd, path, flags | FC_O_LARGEFILE, mode);
 }
@@ -234,6 +238,23 @@ static inline unsigned fc_sys_geteuid(void) {
 #define FC_LOCK_NB 4
 #define FC_LOCK_UN 8
 static inline int fc_sys_flock(int fd, int operation) { return (int)FC_SYS2(SYS_flock, fd, operation); }
+/* CLOCK_BOOTTIME in nanoseconds, without the vDSO: right after a fork its two pages have to be mapped first. 0 =
+ * unknown.
+ */
+static inline int64_t fc_sys_boottime(void) {
+  struct {
+    long sec, nsec;
+  } now = {0, 0};
+  (void)FC_SYS2(SYS_clock_gettime, CLOCK_BOOTTIME, &now);
+  return (int64_t)now.sec * 1000000000 + now.nsec;
+}
+/* Does not wait. fds: struct pollfd. */
+static inline int fc_sys_poll_now(void *fds, unsigned count) {
+  struct {
+    long sec, nsec;
+  } nothing = {0, 0};
+  return (int)FC_SYS5(SYS_ppoll, fds, count, &nothing, 0, sizeof(uint64_t));
+}
 #define FC_FUTEX_WAIT 0
 #define FC_FUTEX_WAKE 1
 /* op: FC_FUTEX_WAIT or FC_FUTEX_WAKE, shared between processes. timeout_ms < 0: for ever. */

@@ -84,8 +84,20 @@ pid_t fc_forked(pid_t result) {
   return result;
 }
 
-FC_EXPORT pid_t fork(void) { return fc_forked(FC_REAL(fork)()); }
-FC_EXPORT pid_t _Fork(void) { return fc_forked(FC_REAL(_Fork)()); }
+/* What nearly every child would do before its exec is done here, once. */
+static void fc_before_fork(void) {
+  fc_real_bind_for_child();
+  for (unsigned i = 0; i < fc_member.count; i++) fc_journal_ready(&fc_member.sessions[i].journal);
+}
+
+FC_EXPORT pid_t fork(void) {
+  fc_before_fork();
+  return fc_forked(FC_REAL(fork)());
+}
+FC_EXPORT pid_t _Fork(void) {
+  fc_before_fork();
+  return fc_forked(FC_REAL(_Fork)());
+}
 FC_EXPORT int forkpty(int *master, char *name, const struct termios *settings, const struct winsize *size) {
   return fc_forked(FC_REAL(forkpty)(master, name, settings, size));
 }

@@ -318,6 +318,10 @@ __attribute__((used)) long fc_syscall(long number, long a, long b, long c, long 
   return treat(known ? fc_syscall_verbs[number] : PASS, &raw);
 }
 
+/* The entry's first call finds nothing bound. */
+void fc_syscall_bind(void);
+__attribute__((used)) void fc_syscall_bind(void) { (void)FC_REAL(syscall); }
+
 /* The exported syscall(). Not in C: its arguments are passed on where they stand, without being written. The host need
  * not have passed all of them, so what stands there may be a variable of its own, which a handler or another thread is
  * changing; a compiler writes the last one back. A raw clone with CLONE_VM goes on in the host's frame too. */
@@ -338,14 +342,24 @@ __asm__(ENTRY_BEGIN "endbr64\n\t"
                     "jne 2f\n"
                     "1:\tmovq real_syscall(%rip), %r11\n\t"
                     "testq %r11, %r11\n\t"
-                    "je 3f\n\t"
-                    "xorl %eax, %eax\n\t" /* no vector registers: it is variadic */
+                    "je 5f\n"
+                    "6:\txorl %eax, %eax\n\t" /* no vector registers: it is variadic */
                     "jmp *%r11\n"
                     "2:\tcmpl $1, %eax\n\t"
                     "jne 3f\n\t"
                     "testl $0x100, %esi\n\t"
                     "jne 1b\n"
-                    "3:\tjmp fc_syscall" ENTRY_END);
+                    "3:\tjmp fc_syscall\n"
+                    "5:\tpushq %rdi\n\tpushq %rsi\n\tpushq %rdx\n\tpushq %rcx\n\tpushq %r8\n\tpushq %r9\n\t"
+                    "subq $8, %rsp\n\t.cfi_adjust_cfa_offset 56\n\t"
+                    "call fc_syscall_bind\n\t"
+                    "addq $8, %rsp\n\t"
+                    "popq %r9\n\tpopq %r8\n\tpopq %rcx\n\tpopq %rdx\n\tpopq %rsi\n\tpopq %rdi\n\t"
+                    ".cfi_adjust_cfa_offset -56\n\t"
+                    "movq real_syscall(%rip), %r11\n\t"
+                    "testq %r11, %r11\n\t"
+                    "jne 6b\n\t"
+                    "jmp 3b" ENTRY_END);
 #elif defined(__i386__)
 __asm__(ENTRY_BEGIN "endbr32\n\t"
                     "movl 4(%esp), %eax\n\t"
@@ -358,13 +372,20 @@ __asm__(ENTRY_BEGIN "endbr32\n\t"
                     "jne 2f\n"
                     "1:\tmovl real_syscall-4b(%ecx), %edx\n\t"
                     "testl %edx, %edx\n\t"
-                    "je 3f\n\t"
-                    "jmp *%edx\n"
+                    "je 5f\n"
+                    "6:\tjmp *%edx\n"
                     "2:\tcmpl $1, %edx\n\t"
                     "jne 3f\n\t"
                     "testl $0x100, 8(%esp)\n\t"
                     "jne 1b\n"
-                    "3:\tjmp fc_syscall" ENTRY_END);
+                    "3:\tjmp fc_syscall\n"
+                    "5:\tpushl %ecx\n\tsubl $8, %esp\n\t.cfi_adjust_cfa_offset 12\n\t"
+                    "call fc_syscall_bind\n\t"
+                    "addl $8, %esp\n\tpopl %ecx\n\t.cfi_adjust_cfa_offset -12\n\t"
+                    "movl real_syscall-4b(%ecx), %edx\n\t"
+                    "testl %edx, %edx\n\t"
+                    "jne 6b\n\t"
+                    "jmp 3b" ENTRY_END);
 #elif defined(__aarch64__)
 __asm__(ENTRY_BEGIN "hint #34\n\t" /* bti c */
                     "cmp x0, #511\n\t"
@@ -375,10 +396,22 @@ __asm__(ENTRY_BEGIN "hint #34\n\t" /* bti c */
                     "cbnz w9, 2f\n"
                     "1:\tadrp x16, real_syscall\n\t"
                     "ldr x16, [x16, :lo12:real_syscall]\n\t"
-                    "cbz x16, 3f\n\t"
+                    "cbz x16, 5f\n\t"
                     "br x16\n"
                     "2:\tcmp w9, #1\n\t"
                     "b.ne 3f\n\t"
                     "tbnz w1, #8, 1b\n"
-                    "3:\tb fc_syscall" ENTRY_END);
+                    "3:\tb fc_syscall\n"
+                    "5:\tstp x29, x30, [sp, #-80]!\n\t.cfi_adjust_cfa_offset 80\n\t"
+                    ".cfi_rel_offset x29, 0\n\t.cfi_rel_offset x30, 8\n\t"
+                    "stp x0, x1, [sp, #16]\n\tstp x2, x3, [sp, #32]\n\t"
+                    "stp x4, x5, [sp, #48]\n\tstp x6, x7, [sp, #64]\n\t"
+                    "bl fc_syscall_bind\n\t"
+                    "ldp x0, x1, [sp, #16]\n\tldp x2, x3, [sp, #32]\n\t"
+                    "ldp x4, x5, [sp, #48]\n\tldp x6, x7, [sp, #64]\n\t"
+                    "ldp x29, x30, [sp], #80\n\t.cfi_adjust_cfa_offset -80\n\t.cfi_restore x29\n\t.cfi_restore x30\n\t"
+                    "adrp x16, real_syscall\n\t"
+                    "ldr x16, [x16, :lo12:real_syscall]\n\t"
+                    "cbz x16, 3b\n\t"
+                    "br x16" ENTRY_END);
 #endif

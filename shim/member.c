@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "departure.h"
+#include "placement.h"
 #include "sweeping.h"
 
 #define STACK_BYTES (64u * 1024u)
@@ -10,8 +11,8 @@
 #define MADV_WIPEONFORK_ 18
 #define ALL_SIGNALS UINT64_MAX
 
-struct fc_member fc_member;
-static struct fc_wiped *wiped;
+FC_FIRST struct fc_member fc_member;
+FC_START static struct fc_wiped *wiped;
 
 bool fc_member_prepare(void) {
   void *page = fc_sys_mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

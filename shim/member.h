@@ -13,12 +13,9 @@
 
 #define FC_NEST_MAX 4 /* sessions inside sessions */
 
-/* For large tables, so that the small variables of every process share few pages. */
-#define FC_PAGE_ALIGNED __attribute__((aligned(4096)))
-
 struct fc_member {
-  struct fc_session sessions[FC_NEST_MAX];
   unsigned count; /* 0 = inert: every hook is a pass-through */
+  struct fc_session sessions[FC_NEST_MAX];
 };
 
 extern struct fc_member fc_member;

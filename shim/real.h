@@ -1,4 +1,4 @@
-/* real: libc's own functions behind our hooks, bound once with RTLD_NEXT so that other preloads stack.
+/* real: libc's own functions behind our hooks, or those of the next preload, each bound once as RTLD_NEXT would.
  *
  * Responsible for: one pointer real_NAME for each FC_HOOK of lib/hooks.def. Must never: be called by anything but
  * hooks. Every intercepted function has three names: the exported NAME (no policy), fc_NAME or the shared fc_ function
@@ -24,12 +24,20 @@
 #include "hooks.def"
 #undef FC_HOOK
 
-/* Binds everything, once. Called by the constructor, and by a hook that runs before it (another library's constructor).
- * Afterwards no hook ever enters the dynamic linker, so a hook in a signal handler takes no loader lock. */
-void fc_real_bind(void);
+/* Called by the constructor, and by a hook that runs before it (another library's constructor). Afterwards a function
+ * is bound when it is first called, without entering the dynamic linker (symbol.h), so a hook in a signal handler takes
+ * no loader lock; where that cannot be done, all are bound here. */
+void fc_real_prepare(void);
+
+/* Binds one: pointer is &real_NAME. */
+void fc_real_bind(void *pointer, const char *name);
+
+/* The parent of a fork binds what nearly every child calls first, or each child would do it again. */
+void fc_real_bind_for_child(void);
 
 /* The pointer, bound by now. */
-#define FC_REAL(name) (__builtin_expect(real_##name == NULL, 0) ? fc_real_bind() : (void)0, real_##name)
+#define FC_REAL(name)                                                                                                  \
+  (__builtin_expect(real_##name == NULL, 0) ? fc_real_bind(&real_##name, #name) : (void)0, real_##name)
 
 /* An exported hook. The shim is compiled with hidden visibility; only these are seen by the host. */
 #define FC_EXPORT __attribute__((visibility("default")))

@@ -11,8 +11,8 @@
 /* Hashes of names that this process created (known) or has reported as used. A hit saves the question for the
  * directory's inode, or a second USED; whose the object is, its identity decides. Copied by fork, which is right. Two
  * places for each hash. */
-static uint64_t known[KNOWN_HINTS] FC_PAGE_ALIGNED;
-static uint64_t reported[REPORTED_HINTS] FC_PAGE_ALIGNED;
+static uint64_t known[KNOWN_HINTS];
+static uint64_t reported[REPORTED_HINTS];
 
 static uint64_t hash_of(unsigned session, const struct fc_name *relative) {
   const uint64_t h = fc_path_hash(relative) + session;

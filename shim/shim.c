@@ -16,6 +16,7 @@
 #include "message.h"
 #include "named.h"
 #include "orphan.h"
+#include "placement.h"
 #include "real.h"
 #include "sweeping.h"
 
@@ -95,7 +96,7 @@ static void warn(void *context, const char *line) {
 /* keep-on-failure needs the status, which only on_exit tells. A preloaded library's constructor runs before libc
  * registers the destructors, so this handler runs after them, and leaving is its business then. Forked children inherit
  * both. */
-static bool leaves_by_on_exit;
+FC_START static bool leaves_by_on_exit;
 
 static void on_exit_status(int status, void *context) {
   (void)context;
@@ -115,7 +116,7 @@ static void on_quick_exit(void *context) {
  * it the thread and the last process out do the work. */
 static void start_guardian(const struct fc_session *session) {
   Dl_info self;
-  static char path[2 * PATH_MAX] FC_PAGE_ALIGNED;
+  static char path[2 * PATH_MAX];
   if (!dladdr((const void *)fc_real_bind, &self) || !self.dli_fname) return;
   const char *slash = strrchr(self.dli_fname, '/');
   const size_t len = slash ? (size_t)(slash - self.dli_fname) + 1 : 0;
@@ -163,6 +164,11 @@ static void lead(const struct fc_config *config) {
   if (config->policy.guardian && !config->session) start_guardian(session);
 }
 
+/* The start files of the compiler, which are left out, would define it; libc's at_quick_exit asks for it. We are never
+ * unloaded. */
+extern void *const __dso_handle;
+__attribute__((weak, visibility("hidden"))) void *const __dso_handle = (void *)&__dso_handle;
+
 static const char *variable(const char *name) {
   const size_t len = strlen(name);
   for (char **e = environ; e && *e; e++)
@@ -172,7 +178,7 @@ static const char *variable(const char *name) {
 
 __attribute__((constructor)) static void start(void) {
   const int saved = errno;
-  fc_real_bind();
+  fc_real_prepare();
   const char *base = variable("FILECLEANUP_BASE_DIR");
   const char *session = variable("FILECLEANUP_SESSION");
   const char *disabled = variable("FILECLEANUP_DISABLE");
@@ -182,7 +188,7 @@ __attribute__((constructor)) static void start(void) {
     /* A relative base was the leader's, in the leader's directory. */
     const bool leaders = fc_member.count > 0 && base && base[0] != '/';
     if (base && base[0] && !leaders && !base_is_joined(base)) {
-      static struct fc_config config FC_PAGE_ALIGNED;
+      static struct fc_config config;
       char message[FC_MESSAGE_MAX];
       if (fc_config_parse(&config, environ, message, sizeof message) != 0)
         say(message);
@@ -194,8 +200,8 @@ __attribute__((constructor)) static void start(void) {
     if (fc_member.count && __cxa_at_quick_exit)
       (void)__cxa_at_quick_exit(on_quick_exit, NULL); /* registered first, so it runs last */
     for (unsigned i = 0; i < fc_member.count; i++) {
-      const struct fc_session_header *h = fc_member.sessions[i].header;
-      if (on_exit && h->policy.on_exit == FC_ON_EXIT_KEEP_ON_FAILURE && h->leader_pid == fc_member_pid()) {
+      const struct fc_session *s = &fc_member.sessions[i];
+      if (on_exit && s->leader_pid == fc_member_pid() && s->header->policy.on_exit == FC_ON_EXIT_KEEP_ON_FAILURE) {
         leaves_by_on_exit = on_exit(on_exit_status, NULL) == 0;
         break;
       }

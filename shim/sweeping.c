@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 
 #include "member.h"
+#include "placement.h"
 #include "schedule.h"
 
 #define NS_PER_S INT64_C(1000000000)
@@ -20,24 +21,25 @@
 
 enum state { NOT_RUNNING = 0, RUNNING, ENDED };
 
+/* For each session: not before, CLOCK_BOOTTIME. */
+FC_START static int64_t check_ns[FC_NEST_MAX] = {INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX};
+
 /* One for each session. What a fork child inherits of it is void: its wiped page says that it runs no thread. */
 static struct {
-  int64_t check_ns; /* not before: CLOCK_BOOTTIME */
-  bool wanted;      /* put off */
+  bool wanted; /* put off */
   uint32_t state;
   struct fc_schedule schedule;
 } sweeps[FC_NEST_MAX];
 
 void fc_sweeping_prepare(void) {
-  for (unsigned i = 0; i < FC_NEST_MAX; i++) sweeps[i].check_ns = INT64_MAX;
   for (unsigned i = 0; i < fc_member.count; i++) {
     const struct fc_session *s = &fc_member.sessions[i];
     const struct fc_policy *p = &s->header->policy;
-    if (!p->periodic || s->journal_locks) continue;
+    if (!p->periodic) continue;
     const bool soon = p->ttl_ns <= LATE_NS || p->max_bytes != FC_INFINITY_COUNT || p->max_files != FC_INFINITY_COUNT;
     /* Without anything to sweep only a long journal asks for one. */
-    const int64_t first = soon ? 0 : fc_journal_now() + LATE_NS;
-    sweeps[i].check_ns = fc_sweeper_is_wanted(p) ? first : INT64_MAX - 1;
+    const int64_t first = soon ? 0 : fc_sys_boottime() + LATE_NS;
+    check_ns[i] = fc_sweeper_is_wanted(p) ? first : INT64_MAX - 1;
   }
 }
 
@@ -112,11 +114,13 @@ static int make_thread(unsigned i) {
   return rc;
 }
 
+/* Somebody else does, or this process could not: another user or root directory, or no descriptor to be had. */
 static bool somebody_sweeps(const struct fc_session *s) {
-  if (__atomic_load_n(&s->journal.words->sweeper, __ATOMIC_ACQUIRE) == 0) return false;
-  const int fd = fc_session_reopen(s); /* the word may be a dead one's; its lock is not */
+  const int fd = fc_session_reopen(s);
   if (fd < 0) return true;
-  const bool held = fc_session_probe(fd, FC_BYTE_SWEEPER) != F_UNLCK;
+  /* The word may be a dead one's; its lock is not. */
+  const bool held = __atomic_load_n(&s->journal.words->sweeper, __ATOMIC_ACQUIRE) != 0 &&
+                    fc_session_probe(fd, FC_BYTE_SWEEPER) != F_UNLCK;
   (void)fc_sys_close(fd);
   return held;
 }
@@ -148,9 +152,9 @@ static bool may_be_handler(void) {
 }
 
 void fc_sweeping_consider(unsigned i, int64_t now_ns) {
-  if (now_ns < __atomic_load_n(&sweeps[i].check_ns, __ATOMIC_RELAXED)) return;
+  if (now_ns < __atomic_load_n(&check_ns[i], __ATOMIC_RELAXED)) return;
   const int64_t interval = fc_member.sessions[i].header->policy.interval_ns;
-  __atomic_store_n(&sweeps[i].check_ns, now_ns + (interval < NS_PER_S ? NS_PER_S : interval), __ATOMIC_RELAXED);
+  __atomic_store_n(&check_ns[i], now_ns + (interval < NS_PER_S ? NS_PER_S : interval), __ATOMIC_RELAXED);
   if (may_be_handler())
     sweeps[i].wanted = true;
   else
@@ -158,7 +162,7 @@ void fc_sweeping_consider(unsigned i, int64_t now_ns) {
 }
 
 void fc_sweeping_hurry(unsigned i) {
-  if (sweeps[i].check_ns != INT64_MAX) __atomic_store_n(&sweeps[i].check_ns, 0, __ATOMIC_RELAXED);
+  if (check_ns[i] != INT64_MAX) __atomic_store_n(&check_ns[i], 0, __ATOMIC_RELAXED);
 }
 
 void fc_sweeping_certain(void) {

@@ -2,10 +2,12 @@
 
 #include <string.h>
 
+#include "placement.h"
+
 #define SLOTS 32 /* threads (and handlers on top of them) that are inside a hook with a relative name at one moment */
 
-static char slots[SLOTS][PATH_MAX] FC_PAGE_ALIGNED;
-static uint32_t slot_busy[SLOTS];
+static char slots[SLOTS][PATH_MAX];
+FC_START static uint32_t slot_busy[SLOTS];
 
 /* The working directory, guarded by a sequence number: odd = being written. Readers copy and look again. */
 static struct {
@@ -13,10 +15,10 @@ static struct {
   uint32_t epoch; /* the epoch it was read in */
   uint32_t len;   /* 0 = empty */
   char path[PATH_MAX];
-} cwd FC_PAGE_ALIGNED;
-static uint32_t epoch = 1;
-static uint32_t unknown; /* the cache is never used again */
-static uint32_t other_root;
+} cwd;
+FC_START static uint32_t epoch = 1;
+FC_START static uint32_t unknown; /* the cache is never used again */
+FC_START static uint32_t other_root;
 
 static int slot_take(void) {
   for (int i = 0; i < SLOTS; i++) {
@@ -33,7 +35,8 @@ static void slot_give(int slot) {
 }
 
 void fc_target_forked(void) {
-  for (int i = 0; i < SLOTS; i++) slot_give(i);
+  for (int i = 0; i < SLOTS; i++)
+    if (__atomic_load_n(&slot_busy[i], __ATOMIC_RELAXED)) slot_give(i); /* a store would copy the page */
 }
 
 void fc_target_cwd_unknown(void) { __atomic_store_n(&unknown, 1, __ATOMIC_RELEASE); }

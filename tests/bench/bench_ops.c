@@ -34,7 +34,8 @@ struct clocks {
 
 static const char *directory;
 static const char *program = "/bin/true";
-static int rusage_children; /* only fork+exec counts what the children used */
+static char *const *program_arguments; /* of "command"; NULL = none */
+static int rusage_children;            /* only fork+exec counts what the children used */
 
 static void die(const char *what) {
   fprintf(stderr, "bench_ops: %s: %s\n", what, strerror(errno));
@@ -169,7 +170,8 @@ static void measure_rename_existing(long count, struct clocks *sum) {
 
 static void measure_spawn(long count, struct clocks *sum) {
   rusage_children = 1;
-  char *const arguments[] = {(char *)program, NULL};
+  char *const no_arguments[] = {(char *)program, NULL};
+  char *const *arguments = program_arguments ? program_arguments : no_arguments;
   const struct clocks from = clocks_now();
   for (long i = 0; i < count; i++) {
     const pid_t child = fork();
@@ -227,6 +229,7 @@ static const struct {
     {"rename-existing", measure_rename_existing},
     {"spawn", measure_spawn},
     {"session", measure_session},
+    {"command", measure_spawn},
 };
 
 int main(int argc, char **argv) {
@@ -235,6 +238,7 @@ int main(int argc, char **argv) {
   if (argc == 3 && strcmp(argv[1], "leave") == 0) return leave();
   const long count = argc >= 4 ? strtol(argv[3], NULL, 10) : 0;
   if (argc >= 5) program = argv[4];
+  if (argc >= 5 && strcmp(argv[1], "command") == 0) program_arguments = argv + 4;
   for (size_t i = 0; count > 0 && i < sizeof operations / sizeof operations[0]; i++) {
     if (strcmp(argv[1], operations[i].name) != 0) continue;
     struct clocks sum = {0, 0};
@@ -244,7 +248,8 @@ int main(int argc, char **argv) {
     printf("%lld %lld\n", (long long)(sum.cpu_ns / count), (long long)(sum.wall_ns / count));
     return 0;
   }
-  fprintf(stderr, "usage: bench_ops prepare|leave DIRECTORY\n       bench_ops OPERATION DIRECTORY COUNT [PROGRAM]\n");
+  fprintf(stderr,
+          "usage: bench_ops prepare|leave DIRECTORY\n       bench_ops OPERATION DIRECTORY COUNT [PROGRAM [ARG]...]\n");
   for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++) fprintf(stderr, "  %s\n", operations[i].name);
   return 2;
 }

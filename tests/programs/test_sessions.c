@@ -360,10 +360,10 @@ Test(sessions, a_session_file_with_a_changed_header_is_ignored) {
 
 Test(sessions, a_session_file_with_another_policy_written_into_it_is_ignored) {
   struct orphan orphan = make_orphan();
-  /* Any byte of the policy: it stands behind three paths of 4096 bytes each and the first page. */
-  change_byte(orphan.file, 4 * 4096 + 40, 0x01);
+  /* Any byte of the policy: its numbers end the first page. */
+  change_byte(orphan.file, 4096 - 48, 0x01);
   expect_orphan_kept(&orphan, "with another policy");
-  change_byte(orphan.file, 4 * 4096 + 40, 0x01);
+  change_byte(orphan.file, 4096 - 48, 0x01);
   expect_orphan_reaped(&orphan);
 }
 
