@@ -143,7 +143,7 @@ static enum fc_end_outcome end(struct fc_reaper *r, int opened, const char *name
 
 enum fc_end_outcome fc_ending_run(int dirfd, const char *name, int fd, const struct fc_session_header *header,
                                   int64_t deadline_ns, struct fc_reap_result *result) {
-  memset(result, 0, sizeof *result);
+  *result = (struct fc_reap_result){.watch = result->watch};
   struct fc_arena self = {0};
   struct fc_reaper *r = fc_arena_alloc(&self, sizeof *r); /* too large for the 64 KiB stack that a host gives us */
   if (!r) return FC_END_FAILED;

@@ -338,8 +338,7 @@ static bool open_place(struct fc_reaper *r, struct fc_node *node, struct place *
   return false;
 }
 
-static void remove_name(struct fc_reaper *r, const struct place *place, enum fc_ground_kind kind, struct fc_node *n) {
-  if (!fc_ownership_tracked(&r->registry, n)) return;
+static void decide(struct fc_reaper *r, const struct place *place, enum fc_ground_kind kind, struct fc_node *n) {
   if (kind != FC_GROUND_OURS && kind != FC_GROUND_SHARED) {
     r->result->kept++;
     return;
@@ -352,6 +351,14 @@ static void remove_name(struct fc_reaper *r, const struct place *place, enum fc_
     remove_directory(r, place, n);
   else
     remove_file(r, place, n);
+}
+
+static void remove_name(struct fc_reaper *r, const struct place *place, enum fc_ground_kind kind, struct fc_node *n) {
+  if (!fc_ownership_tracked(&r->registry, n)) return;
+  const unsigned long long before = r->result->files + r->result->dirs;
+  decide(r, place, kind, n);
+  const struct fc_reap_watch *watch = r->result->watch;
+  if (watch) watch->each(watch->context, r->result->files + r->result->dirs > before ? r->path : NULL);
 }
 
 /* Deletes the tracked names that lie directly in place. Its subdirectories have been dealt with before. */
@@ -444,7 +451,7 @@ static bool has_quarantine(const struct fc_session_header *h) {
 int fc_reaper_open(struct fc_reaper *r, int dirfd, int fd, const struct fc_session_header *h, bool live,
                    int64_t deadline_ns, struct fc_reap_result *result) {
   memset(r, 0, sizeof *r);
-  memset(result, 0, sizeof *result);
+  *result = (struct fc_reap_result){.watch = result->watch};
   r->header = h;
   r->dirfd = dirfd;
   r->fd = fd;

@@ -26,19 +26,27 @@
 #include "log.h"
 #include "quarantine.h"
 
+/* Told of each name that is looked at. path (beneath the base, until the call returns) when it has been removed, or
+ * would be in a dry run; NULL when it stays. */
+struct fc_reap_watch {
+  void (*each)(void *context, const char *path);
+  void *context;
+};
+
 struct fc_reap_result {
-  unsigned long long files;    /* deleted names that were not directories */
-  unsigned long long dirs;     /* deleted directories */
-  unsigned long long bytes;    /* what the deleted regular files held */
-  unsigned long long kept;     /* spared by KEEP, N4 or N6, or on the user's ground */
-  unsigned long long replaced; /* another object had the name, or nothing proved its identity */
-  unsigned long long restored; /* captured, found to be another object, put back */
-  unsigned long long adopted;  /* handed to a live session */
-  unsigned long long in_use;   /* left to the next try */
-  unsigned long long unseen;   /* of files and dirs: below directories of ours, made by what no hook saw (recursive) */
-  unsigned long long failed;   /* errors other than absence */
-  unsigned long long leaked;   /* names that were there to be deleted at the end, whatever became of them */
-  bool damaged;                /* the journal proves nothing */
+  const struct fc_reap_watch *watch; /* in: may be NULL; the rest is out */
+  unsigned long long files;          /* deleted names that were not directories */
+  unsigned long long dirs;           /* deleted directories */
+  unsigned long long bytes;          /* what the deleted regular files held */
+  unsigned long long kept;           /* spared by KEEP, N4 or N6, or on the user's ground */
+  unsigned long long replaced;       /* another object had the name, or nothing proved its identity */
+  unsigned long long restored;       /* captured, found to be another object, put back */
+  unsigned long long adopted;        /* handed to a live session */
+  unsigned long long in_use;         /* left to the next try */
+  unsigned long long unseen; /* of files and dirs: below directories of ours, made by what no hook saw (recursive) */
+  unsigned long long failed; /* errors other than absence */
+  unsigned long long leaked; /* names that were there to be deleted at the end, whatever became of them */
+  bool damaged;              /* the journal proves nothing */
 };
 
 struct fc_reaper {

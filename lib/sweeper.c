@@ -125,6 +125,18 @@ static bool choose(struct sweeper *s, struct candidates *c) {
   return true;
 }
 
+/* A dry run: it would go, unless somebody uses it or another rule spares it. */
+static void foretell(struct sweeper *s, const struct fc_node *node) {
+  struct fc_reaper *r = &s->reaper;
+  struct statx st;
+  if (!look(s, node, &st) || (!node->is_dir && (s->sweep->what == FC_SWEEP_EXPIRED && !is_old(s, node, &st)))) return;
+  if (fc_registry_path(node, r->path, FC_REAPER_PATH_BYTES) == 0 || fc_ground_kept(r->header, r->path)) return;
+  *(node->is_dir ? &s->result->reaped.dirs : &s->result->reaped.files) += 1;
+  if (!node->is_dir) s->result->reaped.bytes += st.stx_size;
+  const struct fc_reap_watch *watch = s->result->reaped.watch;
+  if (watch) watch->each(watch->context, r->path);
+}
+
 /* ---- caps ---- */
 
 struct weighed {
@@ -182,7 +194,7 @@ static bool enforce_caps(struct sweeper *s, const uint32_t *stop) {
     if (stop && __atomic_load_n(stop, __ATOMIC_ACQUIRE)) return false;
     const unsigned long long before = s->result->reaped.files;
     if (s->sweep->dry)
-      s->result->reaped.files++;
+      foretell(s, w[i].node);
     else
       fc_reaper_pick(r, &w[i].node, 1);
     if (s->result->reaped.files == before) continue; /* spared; the next one then */
@@ -215,7 +227,7 @@ static int sweep(struct sweeper *s, const uint32_t *stop) {
   r->wants_context = s;
   r->wants = s->sweep->what == FC_SWEEP_EXPIRED ? wants_expired : NULL;
   if (s->sweep->dry)
-    s->result->reaped.files += c.count;
+    for (size_t i = 0; i < c.count; i++) foretell(s, c.nodes[i]);
   else
     fc_reaper_pick(r, c.nodes, c.count);
   if (s->sweep->what == FC_SWEEP_EXPIRED && !r->late && !r->blind && !enforce_caps(s, stop)) return -ENOMEM;
@@ -229,7 +241,7 @@ static int sweep(struct sweeper *s, const uint32_t *stop) {
 
 int fc_sweeper_pass(int dirfd, int fd, const struct fc_session_header *h, const struct fc_sweep *what,
                     const uint32_t *stop, int64_t deadline_ns, struct fc_sweep_result *result) {
-  memset(result, 0, sizeof *result);
+  *result = (struct fc_sweep_result){.reaped.watch = result->reaped.watch};
   result->next_due_ns = FC_INFINITY_NS;
   struct fc_arena self = {0};
   struct sweeper *s = fc_arena_alloc(&self, sizeof *s); /* too large for a small stack */

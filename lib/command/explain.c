@@ -10,7 +10,7 @@
 #include "account.h"
 #include "human.h"
 #include "json.h"
-#include "path.h"
+#include "operand.h"
 #include "verb.h"
 
 #define ROW_LABEL_COLUMNS 11
@@ -33,52 +33,8 @@ struct witness {
   struct fc_judge judge;
 };
 
-/* The directory is resolved, its last component is not: a link is what is asked about, not what it leads to. */
-static char *canonical(const char *given, int *error) {
-  char *absolute = NULL;
-  char *cwd = given[0] == '/' ? NULL : getcwd(NULL, 0);
-  if (given[0] != '/' && !cwd) {
-    *error = errno;
-    return fc_verb_copy(given, strlen(given));
-  }
-  if (asprintf(&absolute, "%s/%s", cwd ? cwd : "", given) < 0) fc_verb_no_memory();
-  free(cwd);
-  size_t len = strlen(absolute);
-  while (len > 1 && absolute[len - 1] == '/') absolute[--len] = '\0';
-  char *slash = strrchr(absolute, '/');
-  const char *leaf = slash + 1;
-  char *out = NULL;
-  if (strcmp(leaf, ".") == 0 || strcmp(leaf, "..") == 0) {
-    out = realpath(absolute, NULL);
-  } else {
-    char *dir = fc_verb_copy(absolute, slash == absolute ? 1 : (size_t)(slash - absolute));
-    char *real = realpath(dir, NULL);
-    if (real && asprintf(&out, "%s/%s", strcmp(real, "/") == 0 ? "" : real, leaf) < 0) fc_verb_no_memory();
-    if (!real && errno != ENOENT && errno != ENOTDIR) *error = errno;
-    free(real);
-    free(dir);
-  }
-  if (out) {
-    free(absolute);
-    return out;
-  }
-  /* Its directory is gone: what is left is the name that it had. */
-  absolute[0] = '/';
-  const size_t tidied = fc_path_normalize(absolute + 1);
-  absolute[tidied + 1] = '\0';
-  return absolute;
-}
-
-/* The path relative to directory, "" when it is the directory, NULL when it lies elsewhere. */
-static const char *beneath(const char *path, const char *directory) {
-  const size_t len = strlen(directory);
-  if (!len || strncmp(path, directory, len) != 0) return NULL;
-  if (path[len] == '\0') return path + len;
-  return path[len] == '/' ? path + len + 1 : NULL;
-}
-
 static void ask(struct question *q, struct fc_survey *survey, struct witness *witnesses) {
-  q->path = canonical(q->given, &q->error);
+  q->path = fc_operand_canonical(q->given, &q->error);
   q->accounts = fc_verb_alloc((survey->count + 1) * sizeof *q->accounts);
   if (statx(AT_FDCWD, q->path, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &q->st) == 0)
     q->exists = true;
@@ -87,8 +43,8 @@ static void ask(struct question *q, struct fc_survey *survey, struct witness *wi
   for (size_t i = 0; i < survey->count; i++) {
     const struct fc_session_header *h = witnesses[i].found->header;
     if (!h) continue;
-    const char *relative = beneath(q->path, h->base);
-    if (!relative) relative = beneath(q->path, h->alias);
+    const char *relative = fc_operand_beneath(q->path, h->base);
+    if (!relative) relative = fc_operand_beneath(q->path, h->alias);
     if (relative) fc_account_of_path(&witnesses[i].judge, relative, &q->accounts[q->count++]);
   }
   if (q->exists)
@@ -215,7 +171,7 @@ static void print_unknown(const struct question *q, const struct fc_survey *surv
     const char *keeps = fc_account_session_keeps(a->found);
     if (keeps) row("note", keeps);
   } else {
-    row("because", survey->has_base && beneath(q->path, survey->base)
+    row("because", survey->has_base && fc_operand_beneath(q->path, survey->base)
                        ? "no session of yours has this base: nothing in it is tracked"
                        : "it does not lie in the base of any session of yours");
   }

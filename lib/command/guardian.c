@@ -134,7 +134,7 @@ static void sleep_and_reap(const struct place *at, struct sweeping *sweeping) {
     stop_sweeping(sweeping);
     struct statx st;
     if (fc_sys_statx(at->fd, "", AT_EMPTY_PATH, STATX_NLINK, &st) < 0 || st.stx_nlink == 0) return; /* somebody has */
-    struct fc_reap_result result;
+    struct fc_reap_result result = {0};
     const enum fc_end_outcome outcome =
         fc_ending_run(at->dirfd, at->name, at->fd, &at->header, FC_INFINITY_NS, &result);
     if (outcome != FC_END_WAIT && outcome != FC_END_SOON) return;

@@ -67,6 +67,7 @@ static void help(const struct fc_verb *verb) {
       {FC_OPTION_WATCH, "  -w, --watch          again every two seconds, until interrupted\n"},
       {FC_OPTION_PROBE_BASE, "      --probe-base     try out the base's file system too, with files that are\n"
                              "                       removed at once\n"},
+      {FC_OPTION_DRY_RUN, "  -n, --dry-run        say what would be done, and do nothing\n"},
       {FC_OPTION_JSON, "      --json           for programs\n"},
       {FC_OPTION_NULL, "  -0, --null           names only, as they are, each followed by a NUL\n"},
       {FC_OPTION_VERBOSE, "  -v, --verbose        say more\n"
@@ -114,6 +115,7 @@ static size_t collect(const struct fc_verb *verb, struct option *list) {
   if (takes & FC_OPTION_JSON) list[n++] = (struct option){"json", no_argument, NULL, OPTION_JSON};
   if (takes & FC_OPTION_VERBOSE) list[n++] = (struct option){"verbose", no_argument, NULL, 'v'};
   if (takes & FC_OPTION_VERBOSE) list[n++] = (struct option){"quiet", no_argument, NULL, 'q'};
+  if (takes & FC_OPTION_DRY_RUN) list[n++] = (struct option){"dry-run", no_argument, NULL, 'n'};
   if (takes & FC_OPTION_NULL) list[n++] = (struct option){"null", no_argument, NULL, '0'};
   if (takes & FC_OPTION_WATCH) list[n++] = (struct option){"watch", no_argument, NULL, 'w'};
   if (takes & FC_OPTION_PROBE_BASE) list[n++] = (struct option){"probe-base", no_argument, NULL, OPTION_PROBE_BASE};
@@ -133,6 +135,7 @@ static void collect_short(unsigned takes, char *out) {
   *out++ = 'h';
   if (takes & FC_OPTION_VERBOSE) *out++ = 'v', *out++ = 'q';
   if (takes & FC_OPTION_NULL) *out++ = '0';
+  if (takes & FC_OPTION_DRY_RUN) *out++ = 'n';
   if (takes & FC_OPTION_WATCH) *out++ = 'w';
   *out = '\0';
 }
@@ -181,6 +184,9 @@ int fc_verb_main(const struct fc_verb *verb, int argc, char **argv) {
       break;
     case '0':
       options.null = true;
+      break;
+    case 'n':
+      options.dry_run = true;
       break;
     case 'w':
       options.watch = true;

@@ -29,6 +29,7 @@ enum fc_option {
   FC_OPTION_WATCH = 1 << 4,
   FC_OPTION_PROBE_BASE = 1 << 5,
   FC_OPTION_SESSION = 1 << 6,
+  FC_OPTION_DRY_RUN = 1 << 8,
   FC_OPTION_VARIABLES = 1 << 7, /* every option of `run` that stands for a variable */
 };
 
@@ -38,6 +39,7 @@ struct fc_verb_options {
   bool null;
   bool watch;
   bool probe_base;
+  bool dry_run;
   unsigned verbose;
   const char *session;      /* an id or the beginning of one; NULL = all */
   const char *const *given; /* names of the variables that an option has set, NULL at the end */
@@ -59,6 +61,9 @@ extern const struct fc_verb fc_verb_status;
 extern const struct fc_verb fc_verb_list;
 extern const struct fc_verb fc_verb_explain;
 extern const struct fc_verb fc_verb_check;
+extern const struct fc_verb fc_verb_sweep;
+extern const struct fc_verb fc_verb_keep;
+extern const struct fc_verb fc_verb_untrack;
 extern const struct fc_verb fc_verb_hooks;
 
 /* Reads argv (argv[0] is the verb), the environment and the configuration, and runs the verb. An exit status. */
