@@ -4,6 +4,7 @@
 
 #include "named.h"
 #include "ownership.h"
+#include "report.h"
 #include "turn.h"
 #include "unseen.h"
 
@@ -109,7 +110,17 @@ static enum fc_end_outcome delete_tracked(struct fc_reaper *r, const char *name,
   return finish(r, name);
 }
 
-static enum fc_end_outcome end(struct fc_reaper *r, int opened, const char *name) {
+/* What the policy keeps, for the report. */
+static void tell_kept(struct fc_reaper *r, struct fc_report *told) {
+  for (struct fc_node *n = fc_registry_postorder(&r->registry.root, NULL); n;
+       n = fc_registry_postorder(&r->registry.root, n)) {
+    if (!fc_ownership_tracked(&r->registry, n) || !fc_registry_path(n, r->path, FC_REAPER_PATH_BYTES)) continue;
+    r->result->kept++;
+    fc_report_stays(told, r, r->path, "kept");
+  }
+}
+
+static enum fc_end_outcome end(struct fc_reaper *r, int opened, const char *name, struct fc_report *told) {
   const struct fc_session_header *h = r->header;
   if (!r->journal.first) return FC_END_FAILED;
   const uint32_t state = __atomic_load_n(&r->journal.words->state, __ATOMIC_ACQUIRE);
@@ -119,6 +130,7 @@ static enum fc_end_outcome end(struct fc_reaper *r, int opened, const char *name
   if (opened == -EBADMSG) {
     r->result->damaged = true;
     const bool lost = __atomic_load_n(&r->journal.words->lost_destructive, __ATOMIC_ACQUIRE) != 0;
+    told->outcome = "damaged";
     set_state(r, FC_STATE_CLOSED);
     fc_log_write(&r->log, FC_LOG_WARN, "%s: session %s is %s; nothing of it is deleted", h->base, h->id,
                  lost ? "incomplete (a record could not be written)" : "damaged");
@@ -133,22 +145,47 @@ static enum fc_end_outcome end(struct fc_reaper *r, int opened, const char *name
   const unsigned unseen = across_boot ? 0 : fc_ownership_unseen(&r->registry, &alive, &arriving);
   if (alive > 0) return FC_END_WAIT;
   if (arriving > 0) return FC_END_SOON;
+  told->unseen_members = unseen;
   if (!policy_deletes(r)) {
+    told->outcome = "kept";
+    tell_kept(r, told);
     if (h->policy.on_exit == FC_ON_EXIT_REPORT) report(r);
     set_state(r, FC_STATE_CLOSED);
     return FC_END_CLOSED;
   }
-  return delete_tracked(r, name, unseen, across_boot);
+  const enum fc_end_outcome outcome = delete_tracked(r, name, unseen, across_boot);
+  if (outcome == FC_END_DONE) told->outcome = "removed";
+  if (outcome == FC_END_DEFERRED) told->outcome = "deferred";
+  return outcome;
+}
+
+/* Listens to the reaper for the report, and passes on what it hears. */
+struct listener {
+  struct fc_reaper *reaper;
+  struct fc_report report;
+  const struct fc_reap_watch *other;
+};
+
+static void hear(void *context, const char *path, const char *why) {
+  struct listener *l = context;
+  if (why && why[0]) fc_report_stays(&l->report, l->reaper, path, why);
+  if (l->other) l->other->each(l->other->context, path, why);
 }
 
 enum fc_end_outcome fc_ending_run(int dirfd, const char *name, int fd, const struct fc_session_header *header,
                                   int64_t deadline_ns, struct fc_reap_result *result) {
-  *result = (struct fc_reap_result){.watch = result->watch};
+  *result = (struct fc_reap_result){.watch = result->watch, .footprint = result->footprint};
   struct fc_arena self = {0};
   struct fc_reaper *r = fc_arena_alloc(&self, sizeof *r); /* too large for the 64 KiB stack that a host gives us */
   if (!r) return FC_END_FAILED;
+  struct listener listener = {.reaper = r, .other = result->watch};
+  const struct fc_reap_watch watch = {hear, &listener};
+  const bool reports = header->policy.stats_file[0] != '\0';
+  if (reports) result->watch = &watch;
   const int opened = fc_reaper_open(r, dirfd, fd, header, false, deadline_ns, result);
-  const enum fc_end_outcome outcome = end(r, opened, name);
+  const enum fc_end_outcome outcome = end(r, opened, name, &listener.report);
+  if (reports && listener.report.outcome) (void)fc_report_write(&listener.report, r);
+  result->watch = listener.other;
   /* Whoever leaves waits for this word, within its budget. While a process without a lock lives nothing is done. */
   const bool untouched = outcome == FC_END_WAIT || outcome == FC_END_SOON || outcome == FC_END_DORMANT;
   if (r->journal.first && !untouched) {

@@ -66,9 +66,11 @@ enum fc_record_type {
   FC_REC_ADOPT,      /* the reaper of another session hands path over */
   FC_REC_KEEP,       /* from outside: path is the user's until the session ends */
   FC_REC_UNTRACK,    /* from outside: what stands at path, and below it, is not the session's any more */
+  FC_REC_PROGRAM,    /* this pid, forked or the leader, runs the program whose name is path; for people */
   FC_REC_PAD,        /* nothing: the rest of a lap that a record did not fit into */
   FC_REC_CK_BEGIN,   /* a checkpoint: the registry as of its cover (snapshot.h) */
   FC_REC_CK_NODE,
+  FC_REC_CK_PROGRAM,
   FC_REC_CK_PROCESS,
   FC_REC_CK_PLACE,
   FC_REC_CK_INODE,
@@ -147,7 +149,9 @@ struct fc_head_words {
   uint32_t ended;            /* FC_ENDED_*: a named or kept session is to be ended when nobody of it lives */
   uint32_t used_s;           /* when a named session was last joined or left, CLOCK_BOOTTIME in seconds */
   uint32_t leaked;           /* tracked names that still existed at the end */
-  uint32_t pad[4];
+  uint32_t swept_files;      /* names that sweeps have removed while it lived, and what they held */
+  uint32_t zero;
+  uint64_t swept_bytes;
   uint32_t next; /* the next free cell */
   uint32_t pad2[15];
 };

@@ -76,6 +76,18 @@ static void lost_to_user(struct fc_registry *r, const char *path, const struct f
   reserve(r, path, object);
 }
 
+static void runs(struct fc_registry *r, const struct fc_replayed *rec) {
+  struct fc_process *process = rec->path[0] ? fc_registry_process(r, rec->start.pid, true) : NULL;
+  if (process) process->program = fc_registry_program(r, rec->path, strlen(rec->path), 0);
+}
+
+/* Only counted: who has made how much. */
+static void count_made(struct fc_registry *r, const struct fc_replayed *rec) {
+  const struct fc_process *process = fc_registry_process(r, rec->start.pid, false);
+  *((rec->start.flags & FC_REC_DIR) ? &r->created_dirs : &r->created_files) += 1;
+  if (process && process->program) process->program->created++;
+}
+
 static void track(struct fc_registry *r, const struct fc_replayed *rec, const char *path) {
   struct fc_node *node = fc_registry_find(r, path, true);
   if (!node || node == &r->root) return;
@@ -130,6 +142,7 @@ static void removed(struct fc_registry *r, const struct fc_replayed *rec, bool d
   if (was_ours(r, node, rec)) {
     /* Pending: it may still be there, and its identity proves it then. */
     if (rec->result == FC_RESULT_DONE) {
+      *(data_is_gone ? &r->removed : &r->renamed_out) += 1;
       forget_object(r, node, FC_WHY_REMOVED);
       node->seen = false; /* nothing stands there that was ever spoken of */
     }
@@ -324,6 +337,7 @@ void fc_ownership_apply(struct fc_registry *r, const struct fc_replayed *rec) {
     process = fc_registry_process(r, rec->start.pid, true);
     if (process) process->exec_open = false;
     if (process) process->joined = true;
+    runs(r, rec);
     process = fc_registry_process(r, (uint32_t)rec->start.time_ns, false); /* its parent */
     if (process) process->child_arrived = true;
     return;
@@ -339,6 +353,9 @@ void fc_ownership_apply(struct fc_registry *r, const struct fc_replayed *rec) {
     if ((rec->start.flags & FC_REC_SPAWNED) && process->joined) return;
     process->exec_open = true;
     process->exec_ns = rec->start.time_ns;
+    return;
+  case FC_REC_PROGRAM:
+    runs(r, rec);
     return;
   case FC_REC_END:
     if (rec->start.pid == r->leader_pid) r->leader_status = rec->start.extra;
@@ -356,6 +373,9 @@ void fc_ownership_apply(struct fc_registry *r, const struct fc_replayed *rec) {
   if (!rec->path[0]) return; /* the base itself, or a name that "." and ".." lead out of it */
   switch ((enum fc_record_type)rec->start.type) {
   case FC_REC_CREATE:
+    count_made(r, rec);
+    track(r, rec, rec->path);
+    return;
   case FC_REC_ADOPT:
     track(r, rec, rec->path);
     return;

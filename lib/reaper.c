@@ -355,10 +355,18 @@ static void decide(struct fc_reaper *r, const struct place *place, enum fc_groun
 
 static void remove_name(struct fc_reaper *r, const struct place *place, enum fc_ground_kind kind, struct fc_node *n) {
   if (!fc_ownership_tracked(&r->registry, n)) return;
-  const unsigned long long before = r->result->files + r->result->dirs;
+  const struct fc_reap_result before = *r->result;
   decide(r, place, kind, n);
-  const struct fc_reap_watch *watch = r->result->watch;
-  if (watch) watch->each(watch->context, r->result->files + r->result->dirs > before ? r->path : NULL);
+  const struct fc_reap_result *now = r->result;
+  if (!now->watch || fc_registry_path(n, r->path, FC_REAPER_PATH_BYTES) == 0) return;
+  const bool gone = now->files + now->dirs > before.files + before.dirs;
+  const char *why = now->kept > before.kept           ? "kept"
+                    : now->in_use > before.in_use     ? "in_use"
+                    : now->adopted > before.adopted   ? "handed_over"
+                    : now->failed > before.failed     ? "failed"
+                    : now->replaced > before.replaced ? "replaced"
+                                                      : "";
+  now->watch->each(now->watch->context, r->path, gone ? NULL : why);
 }
 
 /* Deletes the tracked names that lie directly in place. Its subdirectories have been dealt with before. */
@@ -451,7 +459,7 @@ static bool has_quarantine(const struct fc_session_header *h) {
 int fc_reaper_open(struct fc_reaper *r, int dirfd, int fd, const struct fc_session_header *h, bool live,
                    int64_t deadline_ns, struct fc_reap_result *result) {
   memset(r, 0, sizeof *r);
-  *result = (struct fc_reap_result){.watch = result->watch};
+  *result = (struct fc_reap_result){.watch = result->watch, .footprint = result->footprint};
   r->header = h;
   r->dirfd = dirfd;
   r->fd = fd;

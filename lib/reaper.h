@@ -26,23 +26,24 @@
 #include "log.h"
 #include "quarantine.h"
 
-/* Told of each name that is looked at. path (beneath the base, until the call returns) when it has been removed, or
- * would be in a dry run; NULL when it stays. */
+/* Told of each name that is looked at. path is beneath the base, until the call returns. why: NULL when it has been
+ * removed (or would be in a dry run), "" when it is not there, else what spared it, a word of the report. */
 struct fc_reap_watch {
-  void (*each)(void *context, const char *path);
+  void (*each)(void *context, const char *path, const char *why);
   void *context;
 };
 
 struct fc_reap_result {
-  const struct fc_reap_watch *watch; /* in: may be NULL; the rest is out */
-  unsigned long long files;          /* deleted names that were not directories */
-  unsigned long long dirs;           /* deleted directories */
-  unsigned long long bytes;          /* what the deleted regular files held */
-  unsigned long long kept;           /* spared by KEEP, N4 or N6, or on the user's ground */
-  unsigned long long replaced;       /* another object had the name, or nothing proved its identity */
-  unsigned long long restored;       /* captured, found to be another object, put back */
-  unsigned long long adopted;        /* handed to a live session */
-  unsigned long long in_use;         /* left to the next try */
+  const struct fc_reap_watch *watch;    /* in: may be NULL; the rest is out */
+  const struct fc_footprint *footprint; /* in: for the report; may be NULL */
+  unsigned long long files;             /* deleted names that were not directories */
+  unsigned long long dirs;              /* deleted directories */
+  unsigned long long bytes;             /* what the deleted regular files held */
+  unsigned long long kept;              /* spared by KEEP, N4 or N6, or on the user's ground */
+  unsigned long long replaced;          /* another object had the name, or nothing proved its identity */
+  unsigned long long restored;          /* captured, found to be another object, put back */
+  unsigned long long adopted;           /* handed to a live session */
+  unsigned long long in_use;            /* left to the next try */
   unsigned long long unseen; /* of files and dirs: below directories of ours, made by what no hook saw (recursive) */
   unsigned long long failed; /* errors other than absence */
   unsigned long long leaked; /* names that were there to be deleted at the end, whatever became of them */

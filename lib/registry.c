@@ -149,6 +149,22 @@ struct fc_process *fc_registry_process(struct fc_registry *r, uint32_t pid, bool
   return process;
 }
 
+struct fc_program *fc_registry_program(struct fc_registry *r, const char *name, size_t len, uint32_t number) {
+  struct fc_registry *fc_uthash_registry = r;
+  struct fc_program *program = NULL;
+  HASH_FIND(hh, r->programs, name, len, program);
+  if (program) return program;
+  program = fc_arena_alloc(&r->arena, sizeof *program);
+  if (program) program->name = fc_arena_copy(&r->arena, name, len);
+  if (!program || !program->name) {
+    r->failed = true;
+    return NULL;
+  }
+  program->number = number ? number : HASH_COUNT(r->programs) + 1;
+  HASH_ADD_KEYPTR(hh, r->programs, program->name, len, program);
+  return program;
+}
+
 struct fc_place *fc_registry_place(struct fc_registry *r, uint64_t ino, uint32_t major, uint32_t minor,
                                    const char *leaf, bool make) {
   struct fc_registry *fc_uthash_registry = r;

@@ -60,8 +60,17 @@ struct fc_node {
   uint8_t why;     /* enum fc_why; says something only while it is not tracked */
 };
 
+/* What programs have made, for the report. */
+struct fc_program {
+  UT_hash_handle hh;
+  uint32_t number; /* from 1 on */
+  uint64_t created;
+  char *name;
+};
+
 struct fc_process {
   UT_hash_handle hh;
+  struct fc_program *program; /* NULL = not known */
   uint32_t pid;
   uint64_t data_moved; /* N2: last record in which it moved the user's data */
   bool outside;        /* N6: it removed a name outside the base */
@@ -100,11 +109,16 @@ struct fc_registry {
   struct fc_node *nodes;
   struct fc_process *processes;
   struct fc_place *places;
+  struct fc_program *programs;
   struct fc_inode *inodes; /* nameless objects that the session created */
   struct fc_capture *captures;
   uint64_t data_moved; /* N2: the last record of the whole session that moved data */
   uint32_t leader_pid;
-  int32_t leader_status; /* -1 = no record */
+  int32_t leader_status;  /* -1 = no record */
+  uint64_t created_files; /* for the report, as are the next three */
+  uint64_t created_dirs;
+  uint64_t removed; /* of these, by the session itself */
+  uint64_t renamed_out;
   uint32_t records;
   uint32_t unseen_gone; /* processes that ran without the shim, and that a checkpoint has forgotten */
   bool no_captures;     /* CAPTURE records are not to be remembered: nobody looks for them */
@@ -131,6 +145,9 @@ const char *fc_registry_leaf(const struct fc_node *node); /* NUL-terminated */
 size_t fc_registry_path(const struct fc_node *node, char *out, size_t size);
 
 struct fc_process *fc_registry_process(struct fc_registry *registry, uint32_t pid, bool make);
+
+/* The program of that name; a number of 0 takes the next one. NULL: no memory. */
+struct fc_program *fc_registry_program(struct fc_registry *registry, const char *name, size_t len, uint32_t number);
 
 /* leaf "" = the directory itself. */
 struct fc_place *fc_registry_place(struct fc_registry *registry, uint64_t ino, uint32_t major, uint32_t minor,

@@ -208,7 +208,7 @@ static bool decode(struct fc_replay *r, const char *cells, unsigned count, struc
   }
   copy_path(cells, fixed, 0, s->path_len, r->path);
   copy_path(cells, fixed, s->path_len, s->path2_len, r->path2);
-  if (s->type != FC_REC_JOIN) {
+  if (s->type != FC_REC_JOIN && s->type != FC_REC_PROGRAM && s->type != FC_REC_CK_PROGRAM) {
     if (fc_path_normalize(r->path) == 0) r->path[0] = '\0';
     if (fc_path_normalize(r->path2) == 0) r->path2[0] = '\0';
   }

@@ -18,7 +18,13 @@ struct process_state {
   uint64_t data_moved;
   int64_t exec_ns, starts_ns;
   uint32_t bits;
-  uint32_t zero[7];
+  uint32_t program;
+  uint32_t zero[6];
+};
+struct program_state {
+  uint64_t created;
+  uint32_t number;
+  uint32_t zero[11];
 };
 struct place_state {
   uint64_t ino, data_moved;
@@ -33,10 +39,11 @@ struct whole_state {
   uint64_t data_moved, root_data_moved;
   int32_t leader_status;
   uint32_t unseen_gone;
-  uint32_t zero[8];
+  uint64_t created_files, created_dirs, removed, renamed_out;
 };
 _Static_assert(sizeof(struct node_state) == FC_CELL_PAYLOAD, "cell layout");
 _Static_assert(sizeof(struct process_state) == FC_CELL_PAYLOAD, "cell layout");
+_Static_assert(sizeof(struct program_state) == FC_CELL_PAYLOAD, "cell layout");
 _Static_assert(sizeof(struct place_state) == FC_CELL_PAYLOAD, "cell layout");
 _Static_assert(sizeof(struct inode_state) == FC_CELL_PAYLOAD, "cell layout");
 _Static_assert(sizeof(struct whole_state) == FC_CELL_PAYLOAD, "cell layout");
@@ -69,6 +76,7 @@ uint32_t fc_snapshot_cells(struct fc_registry *r) {
     for (const struct fc_node *at = n; at->parent; at = at->parent) len += at->leaf_len + 1u;
     cells += 3 + len / FC_CELL_PAYLOAD;
   }
+  for (const struct fc_program *p = r->programs; p; p = p->hh.next) cells += 3 + p->hh.keylen / FC_CELL_PAYLOAD;
   for (const struct fc_place *p = r->places; p; p = p->hh.next) cells += 3 + p->hh.keylen / FC_CELL_PAYLOAD;
   return cells > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)cells;
 }
@@ -118,10 +126,20 @@ static bool put_processes(const struct writer *w) {
     const struct process_state state = {.data_moved = p->data_moved,
                                         .exec_ns = p->exec_ns,
                                         .starts_ns = p->starts_ns,
+                                        .program = p->program ? p->program->number : 0,
                                         .bits = (p->outside ? OUTSIDE : 0u) | (p->joined ? JOINED : 0u) |
                                                 (p->exec_open ? EXEC_OPEN : 0u) |
                                                 (p->child_arrived ? CHILD_ARRIVED : 0u)};
     const struct fc_record record = {.type = FC_REC_CK_PROCESS, .pid = p->pid};
+    if (put(w, &record, &state) < 0) return false;
+  }
+  return true;
+}
+
+static bool put_programs(const struct writer *w) {
+  for (const struct fc_program *p = w->registry->programs; p; p = p->hh.next) {
+    const struct program_state state = {.created = p->created, .number = p->number};
+    const struct fc_record record = {.type = FC_REC_CK_PROGRAM, .path = {NULL, 0, p->name, p->hh.keylen}};
     if (put(w, &record, &state) < 0) return false;
   }
   return true;
@@ -159,9 +177,14 @@ int fc_snapshot_write(struct fc_registry *r, struct fc_journal *journal, uint32_
   const struct node_state nothing = {0};
   struct whole_state whole = {.data_moved = r->data_moved, .root_data_moved = r->root.data_moved};
   const int64_t at = put(&w, &begin, &nothing);
-  if (at < 0 || !put_nodes(&w, path) || !put_processes(&w) || !put_places(&w) || !put_inodes(&w)) return -ENOSPC;
+  if (at < 0 || !put_nodes(&w, path) || !put_programs(&w) || !put_processes(&w) || !put_places(&w) || !put_inodes(&w))
+    return -ENOSPC;
   whole.leader_status = r->leader_status;
   whole.unseen_gone = r->unseen_gone;
+  whole.created_files = r->created_files;
+  whole.created_dirs = r->created_dirs;
+  whole.removed = r->removed;
+  whole.renamed_out = r->renamed_out;
   const struct fc_record all = {.type = FC_REC_CK_WHOLE};
   if (put(&w, &all, &whole) < 0 || put(&w, &end, &nothing) < 0) return -ENOSPC;
   *first = (uint32_t)at;
@@ -194,8 +217,15 @@ static void restore_process(struct fc_registry *r, const struct fc_replayed *rec
   p->starts_ns = state->starts_ns;
   p->child_arrived = state->bits & CHILD_ARRIVED;
   p->outside = state->bits & OUTSIDE;
+  for (p->program = state->program ? r->programs : NULL; p->program && p->program->number != state->program;)
+    p->program = p->program->hh.next;
   p->joined = state->bits & JOINED;
   p->exec_open = state->bits & EXEC_OPEN;
+}
+
+static void restore_program(struct fc_registry *r, const struct fc_replayed *rec, const struct program_state *state) {
+  struct fc_program *p = fc_registry_program(r, rec->path, strlen(rec->path), state->number);
+  if (p) p->created = state->created;
 }
 
 static void restore_place(struct fc_registry *r, const struct fc_replayed *rec, const struct place_state *state) {
@@ -209,6 +239,7 @@ void fc_snapshot_restore(struct fc_registry *r, const struct fc_replayed *rec) {
   union {
     struct node_state node;
     struct process_state process;
+    struct program_state program;
     struct place_state place;
     struct inode_state inode;
     struct whole_state whole;
@@ -222,6 +253,9 @@ void fc_snapshot_restore(struct fc_registry *r, const struct fc_replayed *rec) {
   case FC_REC_CK_PROCESS:
     restore_process(r, rec, &state.process);
     return;
+  case FC_REC_CK_PROGRAM:
+    restore_program(r, rec, &state.program);
+    return;
   case FC_REC_CK_PLACE:
     restore_place(r, rec, &state.place);
     return;
@@ -233,6 +267,10 @@ void fc_snapshot_restore(struct fc_registry *r, const struct fc_replayed *rec) {
     r->root.data_moved = state.whole.root_data_moved;
     r->leader_status = state.whole.leader_status;
     r->unseen_gone = state.whole.unseen_gone;
+    r->created_files = state.whole.created_files;
+    r->created_dirs = state.whole.created_dirs;
+    r->removed = state.whole.removed;
+    r->renamed_out = state.whole.renamed_out;
     return;
   default:
     return;

@@ -134,7 +134,7 @@ static void foretell(struct sweeper *s, const struct fc_node *node) {
   *(node->is_dir ? &s->result->reaped.dirs : &s->result->reaped.files) += 1;
   if (!node->is_dir) s->result->reaped.bytes += st.stx_size;
   const struct fc_reap_watch *watch = s->result->reaped.watch;
-  if (watch) watch->each(watch->context, r->path);
+  if (watch) watch->each(watch->context, r->path, NULL);
 }
 
 /* ---- caps ---- */
@@ -231,6 +231,10 @@ static int sweep(struct sweeper *s, const uint32_t *stop) {
   else
     fc_reaper_pick(r, c.nodes, c.count);
   if (s->sweep->what == FC_SWEEP_EXPIRED && !r->late && !r->blind && !enforce_caps(s, stop)) return -ENOMEM;
+  if (!s->sweep->dry) { /* under the turn: nobody else counts now */
+    r->journal.words->swept_files += (uint32_t)(s->result->reaped.files + s->result->reaped.dirs);
+    r->journal.words->swept_bytes += s->result->reaped.bytes;
+  }
   if (s->result->reaped.in_use || s->result->reaped.failed) s->result->next_due_ns = s->now_boot_ns;
   if (!s->sweep->dry) { /* each was counted before it was removed */
     s->result->tracked_files -= s->result->reaped.files;

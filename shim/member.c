@@ -43,6 +43,25 @@ void fc_member_forked(void) {
 
 bool fc_member_owns_memory(void) { return __atomic_load_n(&wiped->pid, __ATOMIC_RELAXED) == (uint32_t)fc_sys_getpid(); }
 
+#define PROGRAM_BYTES 32
+static char program[PROGRAM_BYTES];
+
+void fc_member_is(const char *name, bool told) {
+  for (size_t i = 0; i + 1 < sizeof program && name && name[i]; i++) program[i] = name[i];
+  wiped->told = told;
+}
+
+void fc_member_introduce(void) {
+  if (__atomic_exchange_n(&wiped->told, 1, __ATOMIC_RELAXED) || !program[0]) return;
+  for (unsigned i = 0; i < fc_member.count; i++) {
+    const struct fc_record record = {.type = FC_REC_PROGRAM,
+                                     .pid = fc_member_pid(),
+                                     .time_ns = fc_journal_now(),
+                                     .path = {NULL, 0, program, strlen(program)}};
+    (void)fc_journal_append(&fc_member.sessions[i].journal, &record); /* lost: nobody knows its name */
+  }
+}
+
 void fc_member_record_end(int status) {
   if (fc_member.count == 0 || !fc_member_owns_memory()) return;
   for (unsigned i = 0; i < fc_member.count; i++) {

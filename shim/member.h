@@ -25,6 +25,7 @@ struct fc_wiped {
   uint32_t pid;     /* of the process that owns this memory; 0 = not asked yet */
   uint32_t left;    /* it has left its sessions */
   uint32_t sweeps;  /* bit i: it has started a thread that sweeps session i */
+  uint32_t told;    /* its program's name has been recorded */
   uint32_t outside; /* bit i: OUTSIDE has been written to session i */
 };
 
@@ -41,6 +42,12 @@ bool fc_member_owns_memory(void);
 
 /* Called in the child of a fork. */
 void fc_member_forked(void);
+
+/* Remembers the program's name, for its fork children too; told: its sessions know it from JOIN. */
+void fc_member_is(const char *program, bool told);
+
+/* A process that makes something says once what it runs, unless it has been told. For people: list and the report. */
+void fc_member_introduce(void);
 
 /* The leader says how it ends: keep-on-failure deletes only on a record that says 0. No-op in any other process. */
 void fc_member_record_end(int status);

@@ -64,6 +64,7 @@ void fc_record_created_target(struct fc_target *target, int dirfd, const char *p
                          : fc_identity_take(dirfd, path, journal->with_handle != 0, &identity, &st);
   /* Looked up by name it may be another object by now, whose kind at least must fit. */
   if (rc == 0 && ((st.stx_mode & S_IFMT) == S_IFDIR) == is_dir) {
+    if (!__atomic_load_n(&fc_member_wiped()->told, __ATOMIC_RELAXED)) fc_member_introduce();
     const struct fc_record record = {.type = FC_REC_CREATE,
                                      .flags = is_dir ? FC_REC_DIR : 0,
                                      .pid = fc_member_pid(),

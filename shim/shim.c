@@ -136,7 +136,7 @@ static void start_guardian(const struct fc_session *session) {
 }
 
 /* This process is a leader: it makes the session, and first removes what orphans of this base left. */
-static void lead(const struct fc_config *config) {
+static bool lead(const struct fc_config *config) {
   char message[FC_MESSAGE_MAX];
   struct fc_session *session = &fc_member.sessions[0];
   /* A descendant that could not join (another user, no fd to spare) is not the one to tell. */
@@ -147,7 +147,7 @@ static void lead(const struct fc_config *config) {
     memmove(session, session + 1, fc_member.count * sizeof *session);
     memset(session + fc_member.count, 0, sizeof *session);
     if (!outer) say(message);
-    return;
+    return false;
   }
   fc_member.count++;
   announce(session, outer);
@@ -155,13 +155,14 @@ static void lead(const struct fc_config *config) {
       fc_named_differs(session, config, environ, message, sizeof message))
     say(message);
   char dir[PATH_MAX];
-  if (!fc_session_split(fc_session_path(session), dir, sizeof dir)) return;
+  if (!fc_session_split(fc_session_path(session), dir, sizeof dir)) return true;
   const int dirfd = fc_sys_openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-  if (dirfd < 0) return;
+  if (dirfd < 0) return true;
   (void)fc_orphan_scan(dirfd, dir, session->header->id, config->policy.on_startup != 0,
                        fc_journal_deadline(config->policy.exit_budget_ns), outer ? NULL : warn, NULL);
   (void)fc_sys_close(dirfd);
   if (config->policy.guardian && !config->session) start_guardian(session);
+  return true;
 }
 
 /* The start files of the compiler, which are left out, would define it; libc's at_quick_exit asks for it. We are never
@@ -185,6 +186,7 @@ __attribute__((constructor)) static void start(void) {
   const bool off = disabled && disabled[0] && strcmp(disabled, "0") != 0;
   if (!off && HAS_OUR_LIBC && ((base && base[0]) || (session && session[0])) && fc_member_prepare()) {
     if (session) join_all(session);
+    bool leads = false;
     /* A relative base was the leader's, in the leader's directory. */
     const bool leaders = fc_member.count > 0 && base && base[0] != '/';
     if (base && base[0] && !leaders && !base_is_joined(base)) {
@@ -193,8 +195,9 @@ __attribute__((constructor)) static void start(void) {
       if (fc_config_parse(&config, environ, message, sizeof message) != 0)
         say(message);
       else if (config.has_base && !config.disabled && !base_is_joined(config.base))
-        lead(&config);
+        leads = lead(&config);
     }
+    if (fc_member.count) fc_member_is(program_invocation_short_name, !leads);
     fc_sweeping_prepare();
     /* at_quick_exit by its other name, which can be weak. */
     if (fc_member.count && __cxa_at_quick_exit)

@@ -12,9 +12,14 @@
 #include "orphan.h"
 #include "schedule.h"
 #include "ending.h"
+#include "footprint.h"
 
 #define UNSEEN_POLL_MS 50 /* while a process lives that cannot hold the lock (exec without any fd to spare) */
 #define UNSEEN_POLL_MAX_MS 800
+
+#define FOOTPRINT_LEAST_NS INT64_C(1000000000) /* between two measurements, ... */
+#define FOOTPRINT_PART 200                     /* ... or this part of the time that it has run, ... */
+#define FOOTPRINT_COST 20                      /* ... or so many times what one takes */
 
 struct place {
   char dir[PATH_MAX];
@@ -71,6 +76,9 @@ struct sweeping {
   struct fc_journal journal;
   pthread_t thread;
   pthread_t leader_thread;
+  pthread_t footprint_thread;
+  struct fc_footprint footprint;
+  bool measures;
   int leader; /* a pidfd, -1 = not asked for */
   bool runs;
 };
@@ -87,6 +95,28 @@ static void *wait_for_leader(void *argument) {
   while (poll(&leader, 1, -1) < 0 && errno == EINTR) continue;
   __atomic_store_n(&s->schedule.leader_ended, 1, __ATOMIC_RELEASE);
   fc_journal_wake(s->schedule.words);
+  return NULL;
+}
+
+/* For the report. The longer it runs, the less often. */
+static void *measure(void *argument) {
+  struct sweeping *s = argument;
+  const struct fc_schedule *schedule = &s->schedule;
+  while (!__atomic_load_n(&schedule->stop, __ATOMIC_ACQUIRE)) {
+    const int64_t before = fc_journal_now();
+    (void)fc_footprint_take(&s->footprint, schedule->fd, schedule->header); /* not now: then next time */
+    const int64_t now = fc_journal_now();
+    int64_t pause_ns = (now - s->footprint.start_ns) / FOOTPRINT_PART;
+    if (pause_ns < FOOTPRINT_LEAST_NS) pause_ns = FOOTPRINT_LEAST_NS;
+    if (pause_ns < (now - before) * FOOTPRINT_COST) pause_ns = (now - before) * FOOTPRINT_COST;
+    const int64_t then = now + pause_ns;
+    for (int64_t left = pause_ns; left > 0 && !__atomic_load_n(&schedule->stop, __ATOMIC_ACQUIRE);
+         left = then - fc_journal_now()) {
+      const uint32_t seen = __atomic_load_n(&schedule->words->wake, __ATOMIC_ACQUIRE);
+      if (__atomic_load_n(&schedule->stop, __ATOMIC_ACQUIRE)) break;
+      (void)fc_sys_futex(&schedule->words->wake, FC_FUTEX_WAIT, seen, (int)(left / 1000000) + 1);
+    }
+  }
   return NULL;
 }
 
@@ -111,6 +141,10 @@ static void start_sweeping(struct sweeping *s, struct place *at) {
       s->leader = -1;
     }
   }
+  if (s->runs && policy->stats_file[0]) {
+    s->footprint.start_ns = fc_journal_now();
+    s->measures = pthread_create(&s->footprint_thread, NULL, measure, s) == 0;
+  }
   (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (s->runs) __atomic_store_n(&s->journal.words->sweeper, 1, __ATOMIC_RELEASE);
 }
@@ -121,6 +155,7 @@ static void stop_sweeping(struct sweeping *s) {
   if (!s->runs) return;
   fc_schedule_stop(&s->schedule);
   (void)pthread_join(s->thread, NULL);
+  if (s->measures) (void)pthread_join(s->footprint_thread, NULL);
   s->runs = false;
 }
 
@@ -134,7 +169,7 @@ static void sleep_and_reap(const struct place *at, struct sweeping *sweeping) {
     stop_sweeping(sweeping);
     struct statx st;
     if (fc_sys_statx(at->fd, "", AT_EMPTY_PATH, STATX_NLINK, &st) < 0 || st.stx_nlink == 0) return; /* somebody has */
-    struct fc_reap_result result = {0};
+    struct fc_reap_result result = {.footprint = sweeping->measures ? &sweeping->footprint : NULL};
     const enum fc_end_outcome outcome =
         fc_ending_run(at->dirfd, at->name, at->fd, &at->header, FC_INFINITY_NS, &result);
     if (outcome != FC_END_WAIT && outcome != FC_END_SOON) return;

@@ -99,6 +99,7 @@ void fc_roster_note(struct fc_roster *roster, const struct fc_replayed *record) 
   case FC_REC_UNTRACK:
   case FC_REC_PAD:
   case FC_REC_CK_BEGIN:
+  case FC_REC_CK_PROGRAM:
   case FC_REC_CK_PLACE:
   case FC_REC_CK_INODE:
   case FC_REC_CK_WHOLE:
@@ -110,6 +111,11 @@ void fc_roster_note(struct fc_roster *roster, const struct fc_replayed *record) 
   case FC_REC_CK_NODE: /* its maker, as of then */
     entry = start->pid ? make_entry(roster, start->pid) : NULL;
     if (entry && start->time_ns > entry->seen_ns) entry->seen_ns = start->time_ns;
+    return;
+  case FC_REC_PROGRAM: /* what a fork child runs is known from its own record alone */
+    entry = make_entry(roster, start->pid);
+    note_program(entry, record);
+    note_time(roster, start->time_ns);
     return;
   case FC_REC_JOIN: /* its time_ns is the parent's pid */
     entry = make_entry(roster, start->pid);

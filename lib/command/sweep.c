@@ -49,10 +49,10 @@ static void undraw(struct job *job) {
   if (job->bar && job->drawn_ns) (void)fprintf(stderr, "\r%*s\r", 2 * 24 + BAR_COLUMNS, "");
 }
 
-static void each(void *context, const char *path) {
+static void each(void *context, const char *path, const char *why) {
   struct job *job = context;
   job->seen++;
-  if (path && (job->options->verbose || job->options->dry_run) && !job->options->json && !job->options->quiet) {
+  if (!why && (job->options->verbose || job->options->dry_run) && !job->options->json && !job->options->quiet) {
     char *shown = fc_human_name(path);
     undraw(job);
     (void)printf("%s %s/%s\n", job->options->dry_run ? "would remove" : "removed", job->found->header->base, shown);
@@ -83,7 +83,7 @@ static void foretell_end(struct job *job) {
     const bool is_dir = (a->judgement.st.stx_mode & S_IFMT) == S_IFDIR;
     *(is_dir ? &job->done.dirs : &job->done.files) += 1;
     if (!is_dir) job->done.bytes += a->judgement.st.stx_size;
-    each(job, a->path + strlen(job->found->header->base) + 1);
+    each(job, a->path + strlen(job->found->header->base) + 1, NULL);
   }
   fc_accounts_free(&accounts);
   fc_judge_end(&judge);
