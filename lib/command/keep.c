@@ -107,7 +107,7 @@ static int run_untrack(const struct fc_verb *verb, const struct fc_verb_options 
 
 const struct fc_verb fc_verb_keep = {
     .name = "keep",
-    .summary = "Keep names of a session that is under way, whatever becomes of them",
+    .summary = "Keep names of a session that is under way",
     .operands = " PATH...",
     .help = "Tells every session whose base contains PATH that this name, and with a directory\n"
             "what is in it, is yours until the session ends: neither a sweep nor the end removes\n"
@@ -118,7 +118,7 @@ const struct fc_verb fc_verb_keep = {
 
 const struct fc_verb fc_verb_untrack = {
     .name = "untrack",
-    .summary = "Take what stands at names now away from the session that made it",
+    .summary = "Take names away from the session that made them",
     .operands = " PATH...",
     .help = "Tells every session whose base contains PATH that what stands there now, and with\n"
             "a directory what is in it, is not its own any more. What the session makes there\n"

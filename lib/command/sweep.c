@@ -239,7 +239,7 @@ static int run(const struct fc_verb *verb, const struct fc_verb_options *options
 
 const struct fc_verb fc_verb_sweep = {
     .name = "sweep",
-    .summary = "Remove now what dead sessions left, and what has expired in live ones",
+    .summary = "Remove what dead sessions left, and what has expired",
     .operands = "",
     .help = "Looks at all sessions of the base, or of all your bases: a session whose processes\n"
             "are all gone is ended by its own policy; in one that lives, files older than its\n"

@@ -213,7 +213,7 @@ Test(explain, a_checkpoint_forgets_no_reason) {
   cr_assert_eq(FCT_EXECUTE(world, .script = "echo u > base/u; echo v > base/v").status, 0);
   struct fct_job *job = hold(world, NULL, "a",
                              "echo x > base/g; rm base/u; echo y > base/u; ln base/v base/l; echo z > base/f\n"
-                             "python3 -c 'import os\nfor i in range(24000): open(\"base/t\", \"x\").close(); "
+                             "python3 -c 'import os\nfor i in range(17500): open(\"base/t\", \"x\").close(); "
                              "os.unlink(\"base/t\")'");
   struct fct_result settled = FCT_EXECUTE(
       world, .limit_s = 60,
