@@ -36,13 +36,22 @@ static bool wait_for_done(const struct fc_session *s) {
   return __atomic_load_n(&words->done, __ATOMIC_ACQUIRE) != 0;
 }
 
+/* In another namespace a number is another process's, which may live. */
+static bool counts_as_the_leader_does(const struct fc_session *s) {
+  return s->header->pid_space != 0 && s->header->pid_space == fc_session_pid_space();
+}
+
+bool fc_departure_is_leader(const struct fc_session *s, uint32_t pid) {
+  return s->leader_pid == pid && counts_as_the_leader_does(s);
+}
+
 FC_EVERY_PROCESS bool fc_departure_has_scope(const struct fc_session *s, uint32_t pid) {
   if (!s->header || !s->lock_page) return false;
   switch (s->header->policy.scope) {
   case FC_SCOPE_PROCESS:
-    return true;
+    return counts_as_the_leader_does(s);
   case FC_SCOPE_LEADER:
-    return s->leader_pid == pid;
+    return fc_departure_is_leader(s, pid);
   default:
     return false;
   }
