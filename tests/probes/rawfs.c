@@ -23,12 +23,19 @@ static long raw(long n, long a, long b, long c, long d, long e) {
                    : "rcx", "r11", "memory");
   return result;
 }
-#else
-/* Not hooked either, so far. */
+#elif defined(__aarch64__)
 static long raw(long n, long a, long b, long c, long d, long e) {
-  const long result = syscall(n, a, b, c, d, e);
-  return result < 0 ? -errno : result;
+  register long x8 __asm__("x8") = n;
+  register long x0 __asm__("x0") = a;
+  register long x1 __asm__("x1") = b;
+  register long x2 __asm__("x2") = c;
+  register long x3 __asm__("x3") = d;
+  register long x4 __asm__("x4") = e;
+  __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
+  return x0;
 }
+#else
+#error "this probe is written for x86-64 and aarch64"
 #endif
 
 static long create(int dirfd, const char *path, const char *text) {
