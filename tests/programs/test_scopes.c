@@ -173,6 +173,7 @@ Test(scopes, a_killed_leaders_guardian_removes_everything_at_once) {
   kill(fct_job_pid(job), SIGKILL);
   fct_finish(job);
   expect_leaders_end(world, "after the kill");
+  fct_write(world, "never", "");
   let_the_survivor_end(world, "after the kill");
 }
 
