@@ -67,7 +67,10 @@ void fc_departure_scope(const struct fc_session *s, uint32_t pid) {
     const struct fc_sweep sweep = {
         .what = s->header->policy.scope == FC_SCOPE_LEADER ? FC_SWEEP_LEADER : FC_SWEEP_PROCESS, .creator = pid};
     struct fc_sweep_result result = {0};
-    (void)fc_sweeper_pass(dirfd, fd, s->header, &sweep, NULL, deadline, &result); /* what is left is the end's */
+    /* What is left is the end's, or, when it could not be done, the guardian's. */
+    const int rc = fc_sweeper_pass(dirfd, fd, s->header, &sweep, NULL, deadline, &result);
+    if (rc == 0 && sweep.what == FC_SWEEP_LEADER)
+      __atomic_store_n(&s->journal.words->leader_swept, 1, __ATOMIC_RELEASE);
   }
   if (fd >= 0) (void)fc_sys_close(fd);
   if (dirfd >= 0) (void)fc_sys_close(dirfd);
