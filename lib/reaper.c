@@ -114,6 +114,7 @@ static bool is_still(struct fc_reaper *r, const struct found *f) {
   if (!r->live || !f->node) return true;
   return f->node->parent == f->place->node && f->node->created == f->created && f->node->since == f->since &&
          fc_ownership_tracked(&r->registry, f->node) &&
+         (f->place->node->ground != FC_GROUND_SHARED || f->created >= r->registry.data_moved) &&
          fc_ownership_holds_in(&r->registry, f->node, &f->place->identity, f->leaf) &&
          fc_registry_path(f->node, r->path2, FC_REAPER_PATH_BYTES) > 0 && strcmp(r->path2, f->path) == 0;
 }

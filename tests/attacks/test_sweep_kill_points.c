@@ -32,6 +32,7 @@ TestSuite(sweep_kill_points, .fini = fct_teardown, .timeout = 290);
 
 struct point {
   const struct fct_world *world;
+  const struct fct_live *live;
   int kill_at; /* from 1 */
   int calls;
   bool killed;
@@ -57,7 +58,22 @@ static void read_text(pid_t pid, uint64_t address, char *text, size_t size) {
   }
 }
 
+/* As a process of the session that removes a file of the user's with something in it (N2). */
+static void move_data(const struct fct_live *live) {
+  struct fc_journal journal = {0};
+  cr_assert_eq(fc_session_map(live->fd, &live->header, &journal), 0);
+  const struct fc_object object = {.mode = S_IFREG, .has_data = 1};
+  const struct fc_record record = {.type = FC_REC_UNLINK,
+                                   .flags = FC_REC_INFO,
+                                   .pid = 1,
+                                   .time_ns = fc_journal_now(),
+                                   .info = &object,
+                                   .path = {NULL, 0, "v/data", 6}};
+  fc_journal_complete(&journal, fc_journal_append(&journal, &record), FC_RESULT_DONE, NULL);
+}
+
 static void be_an_outsider(struct point *p, const char *leaf) {
+  if (strcmp(leaf, "shared") == 0) move_data(p->live);
   if (strcmp(leaf, "late") == 0 && !p->late) {
     fct_write(p->world, "outside", "an outsider's\n");
     cr_assert(rename(fct_path(p->world, "outside"), fct_path(p->world, "base/late")) == 0);
@@ -75,6 +91,7 @@ static void be_an_outsider(struct point *p, const char *leaf) {
 }
 
 static int trace_one_pass(struct point *p, const struct fct_live *live) {
+  p->live = live;
   const pid_t child = fork();
   cr_assert(child >= 0);
   if (child == 0) pass_traced(live);
@@ -177,4 +194,21 @@ Test(sweep_kill_points, a_pass_that_is_killed_anywhere_loses_nothing) {
           put_back);
   cr_expect_eq(failures, 0);
   cr_expect_gt(tried, points / 2, "nearly all passes had ended before they were to be killed");
+}
+
+/* The rule of the end (N3: on the user's ground only what came after the last move of data) holds when the data moves
+ * right before a capture. */
+Test(sweep_kill_points, data_that_moves_in_the_middle_of_a_pass_spares_what_may_hold_it) {
+  struct fct_world *world = fct_world_new();
+  cr_assert(mkdir(fct_path(world, "base/u"), 0755) == 0 && mkdir(fct_path(world, "base/v"), 0755) == 0);
+  fct_write(world, "base/v/data", "data\n");
+  struct fct_job *job = fct_hold(world, FCT_BARE, FCT_LIST("PERIODIC=0", "TTL=1us"),
+                                 "cat base/v/data > base/u/shared; echo o > base/old");
+  struct fct_live *live = fct_live_open(world);
+  struct point p = {.world = world, .kill_at = NEVER};
+  cr_expect_eq(trace_one_pass(&p, live), 0);
+  cr_expect(!fct_exists(world, "base/old"));
+  cr_expect_str_eq(fct_read(world, "base/u/shared"), "data\n", "the copy is gone, and so is what it was made of");
+  fct_release(world, job);
+  cr_expect(fct_exists(world, "base/u/shared"));
 }
