@@ -46,7 +46,7 @@ static _Noreturn void pass_traced(const struct fct_live *live) {
   if (fc_session_open_file(live->dirfd, live->name, &own.fd, &own.header) != FC_VERDICT_VALID) _exit(9);
   if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0) _exit(124);
   raise(SIGSTOP);
-  struct fc_sweep_result result;
+  struct fc_sweep_result result = {0};
   _exit(fct_pass_as(&own, (struct fc_sweep){.what = FC_SWEEP_EXPIRED}, &result) == 0 ? 0 : 1);
 }
 

@@ -5,9 +5,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include "harness_internal.h"
@@ -73,7 +75,7 @@ int fct_pass_as(struct fct_live *live, struct fc_sweep sweep, struct fc_sweep_re
 }
 
 struct fc_sweep_result fct_pass(struct fct_live *live) {
-  struct fc_sweep_result result;
+  struct fc_sweep_result result = {0};
   const int rc = fct_pass_as(live, (struct fc_sweep){.what = FC_SWEEP_EXPIRED}, &result);
   cr_assert_eq(rc, 0, "the pass failed: %s", strerror(-rc));
   return result;
@@ -100,4 +102,11 @@ unsigned fct_threads(pid_t pid) { return (unsigned)count_entries(fct_format("/pr
 
 size_t fct_count(const struct fct_world *world, const char *relative) {
   return count_entries(fct_path(world, relative));
+}
+
+void fct_need_mounts(void) {
+  fct_need_root();
+  fct_need("mount");
+  if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+    cr_skip("no mount namespace here: %s", strerror(errno));
 }

@@ -37,6 +37,9 @@ struct fc_head_words fct_live_words(const struct fct_live *live);
 /* The number of threads of a process, 0 when it is gone. */
 unsigned fct_threads(pid_t pid);
 
+/* Skips the test unless it may mount; what it mounts is seen by it and its programs alone, and gone with it. */
+void fct_need_mounts(void);
+
 /* What the base of the world holds, counted without "." and "..". */
 size_t fct_count(const struct fct_world *world, const char *relative);
 

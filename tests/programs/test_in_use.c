@@ -159,8 +159,7 @@ Test(in_use, what_another_user_owns_is_spared) {
 
 /* A file system without leases must say so. */
 Test(in_use, an_open_file_is_free_on_no_file_system) {
-  fct_need_root();
-  fct_need("mount");
+  fct_need_mounts();
   struct fct_world *world = fct_world_new();
   static const char *const kinds[] = {"ramfs", "tmpfs", "overlay"};
   unsigned asked = 0, without = 0;

@@ -133,8 +133,7 @@ Test(recursive, spares_what_another_user_made) {
 }
 
 Test(recursive, spares_what_is_mounted_below) {
-  fct_need_root();
-  fct_need("mount");
+  fct_need_mounts();
   for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
     struct fct_world *world = fct_world_new();
     cr_assert(mkdir(fct_path(world, "bound"), 0755) == 0);
@@ -209,7 +208,7 @@ Test(recursive, spares_what_is_moved_out_meanwhile) {
 /* ---- without birth times ---- */
 
 static void expect_as_empty_on(const char *what, const char *make) {
-  fct_need_root();
+  fct_need_mounts();
   fct_need("mkfs.ext4");
   struct fct_world *world = fct_world_new();
   const struct fct_result made =
