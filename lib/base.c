@@ -140,8 +140,9 @@ int fc_base_open(struct fc_base *base, const struct fc_config *config, char *con
   if (rc == 0) {
     base->fs_type = fs.type;
     base->fs_id = fs.fsid;
-    base->with_handle = needs_handle(fs.type);
     rc = fc_identity_take(fd, "", false, &base->identity, &st);
+    /* ext2, and ext4 with small inodes, have no birth times. */
+    base->with_handle = needs_handle(fs.type) || (rc == 0 && !(st.stx_mask & STATX_BTIME));
   }
   if (rc < 0) return fail(base, wanted, -rc, message, message_size);
   if (fc_config_check_base(config, fd, base->real, envp, tool_path, message, message_size) != 0) {

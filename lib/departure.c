@@ -36,13 +36,22 @@ static bool wait_for_done(const struct fc_session *s) {
   return __atomic_load_n(&words->done, __ATOMIC_ACQUIRE) != 0;
 }
 
+/* In another namespace a number is another process's, which may live. */
+static bool counts_as_the_leader_does(const struct fc_session *s) {
+  return s->header->pid_space != 0 && s->header->pid_space == fc_session_pid_space();
+}
+
+bool fc_departure_is_leader(const struct fc_session *s, uint32_t pid) {
+  return s->leader_pid == pid && counts_as_the_leader_does(s);
+}
+
 FC_EVERY_PROCESS bool fc_departure_has_scope(const struct fc_session *s, uint32_t pid) {
   if (!s->header || !s->lock_page) return false;
   switch (s->header->policy.scope) {
   case FC_SCOPE_PROCESS:
-    return true;
+    return counts_as_the_leader_does(s);
   case FC_SCOPE_LEADER:
-    return s->leader_pid == pid;
+    return fc_departure_is_leader(s, pid);
   default:
     return false;
   }
@@ -58,7 +67,10 @@ void fc_departure_scope(const struct fc_session *s, uint32_t pid) {
     const struct fc_sweep sweep = {
         .what = s->header->policy.scope == FC_SCOPE_LEADER ? FC_SWEEP_LEADER : FC_SWEEP_PROCESS, .creator = pid};
     struct fc_sweep_result result = {0};
-    (void)fc_sweeper_pass(dirfd, fd, s->header, &sweep, NULL, deadline, &result); /* what is left is the end's */
+    /* What is left is the end's, or, when it could not be done, the guardian's. */
+    const int rc = fc_sweeper_pass(dirfd, fd, s->header, &sweep, NULL, deadline, &result);
+    if (rc == 0 && sweep.what == FC_SWEEP_LEADER)
+      __atomic_store_n(&s->journal.words->leader_swept, 1, __ATOMIC_RELEASE);
   }
   if (fd >= 0) (void)fc_sys_close(fd);
   if (dirfd >= 0) (void)fc_sys_close(dirfd);

@@ -10,6 +10,9 @@
 
 #include "session.h"
 
+/* True when this process, whose id is pid, is the leader, not one that has its number in another pid namespace. */
+bool fc_departure_is_leader(const struct fc_session *session, uint32_t pid);
+
 /* True when the session's scope gives this process something to remove now, while others of it may live on: what it has
  * made itself (process), or everything (leader). */
 bool fc_departure_has_scope(const struct fc_session *session, uint32_t pid);

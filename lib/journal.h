@@ -150,7 +150,7 @@ struct fc_head_words {
   uint32_t used_s;           /* when a named session was last joined or left, CLOCK_BOOTTIME in seconds */
   uint32_t leaked;           /* tracked names that still existed at the end */
   uint32_t swept_files;      /* names that sweeps have removed while it lived, and what they held */
-  uint32_t zero;
+  uint32_t leader_swept;     /* SCOPE=leader: the leader has done it itself; what came later is the survivors' */
   uint64_t swept_bytes;
   uint32_t next; /* the next free cell */
   uint32_t pad2[15];

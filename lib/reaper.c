@@ -58,9 +58,7 @@ static void give_back(struct fc_reaper *r, const char *slot, int dirfd, const ch
     fd = fc_beneath_open(r->base_fd, r->path);
   }
   int rc = fd < 0 ? fd : fc_quarantine_give_back(&r->quarantine, slot, fd, leaf, where);
-  if (rc < 0 && rc != -ENOENT) {
-    rc = fc_quarantine_give_back(&r->quarantine, slot, r->base_fd, leaf, where);
-  }
+  if (rc < 0) rc = fc_quarantine_give_back(&r->quarantine, slot, r->base_fd, leaf, where);
   if (fd >= 0 && fd != dirfd) (void)fc_sys_close(fd);
   if (rc == 0) {
     r->result->restored++;
@@ -116,22 +114,31 @@ static bool is_still(struct fc_reaper *r, const struct found *f) {
   if (!r->live || !f->node) return true;
   return f->node->parent == f->place->node && f->node->created == f->created && f->node->since == f->since &&
          fc_ownership_tracked(&r->registry, f->node) &&
+         (f->place->node->ground != FC_GROUND_SHARED || f->created >= r->registry.data_moved) &&
          fc_ownership_holds_in(&r->registry, f->node, &f->place->identity, f->leaf) &&
          fc_registry_path(f->node, r->path2, FC_REAPER_PATH_BYTES) > 0 && strcmp(r->path2, f->path) == 0;
 }
 
-/* The directory in hand is still where its path says, beneath the base: moved out of it, what it holds is the mover's.
- */
-static bool place_stands(struct fc_reaper *r, const struct place *place) {
+/* Writes the path of the directory that holds path. False when that is the base. */
+static bool parent_path(const char *path, char *out) {
+  const char *slash = strrchr(path, '/');
+  if (!slash) return false;
+  memcpy(out, path, (size_t)(slash - path));
+  out[slash - path] = '\0';
+  return true;
+}
+
+/* The directory in hand, which holds the name at path, is still where its own path says, beneath the base: moved out of
+ * it, what it holds is the mover's. */
+static bool place_stands(struct fc_reaper *r, const struct place *place, const char *path) {
   const struct fc_node *dir = place->node;
   struct statx st;
-  if (!dir) return true; /* opened for this very name */
-  if (!dir->parent) return true;
-  if (!dir->parent->parent) {
+  if (dir && !dir->parent) return true;
+  if (dir && !dir->parent->parent) {
     if (fc_sys_statx(r->base_fd, fc_registry_leaf(dir), AT_SYMLINK_NOFOLLOW, STATX_INO, &st) < 0) return false;
   } else {
-    char path[PATH_MAX]; /* r->path is the name's */
-    const int fd = fc_registry_path(dir, path, sizeof path) ? fc_beneath_open(r->base_fd, path) : -1;
+    const bool known = dir ? fc_registry_path(dir, r->path2, FC_REAPER_PATH_BYTES) > 0 : parent_path(path, r->path2);
+    const int fd = known ? fc_beneath_open(r->base_fd, r->path2) : -1;
     if (fd < 0) return false;
     const int rc = fc_sys_statx(fd, "", AT_EMPTY_PATH, STATX_INO, &st);
     (void)fc_sys_close(fd);
@@ -185,7 +192,7 @@ static enum verdict capture_and_remove(struct fc_reaper *r, const struct found *
   if (!sees || wanted)
     rc = -EBUSY;
   else
-    rc = place_stands(r, f->place) ? remove_slot(r, slot, &f->identity, MODE_IS(&f->st, S_IFDIR)) : -ESTALE;
+    rc = place_stands(r, f->place, f->path) ? remove_slot(r, slot, &f->identity, MODE_IS(&f->st, S_IFDIR)) : -ESTALE;
   if (rc == 0) {
     if (MODE_IS(&f->st, S_IFREG)) r->result->bytes += f->st.stx_size;
     return GONE;
@@ -282,13 +289,24 @@ static void remove_file(struct fc_reaper *r, const struct place *place, struct f
   if (remove_found(r, &f)) r->result->files++;
 }
 
+/* What spares a name that no hook has seen: KEEP, companions and devices as ever, and a neighbour whose hooks have. */
+static bool is_spared_unseen(struct fc_reaper *r, const struct found *f) {
+  if (!fc_identity_proves(&f->identity) || MODE_IS(&f->st, S_IFCHR) || MODE_IS(&f->st, S_IFBLK)) return true;
+  if (fc_ground_kept(r->header, f->path) || fc_neighbour_below(r->neighbours.first, f->path)) return true;
+  struct fc_node *dir = parent_path(f->path, r->path2) ? fc_registry_find(&r->registry, r->path2, true) : NULL;
+  return !dir || fc_ground_is_companion(&r->ground, dir, f->place->fd, f->leaf);
+}
+
 /* DIRS=recursive: a name that no hook has seen, below a directory of ours, made since by the same user. */
 static void remove_unseen(void *context, int dirfd, const char *path, const char *leaf) {
   struct fc_reaper *r = context;
-  const struct place place = {.fd = dirfd};
+  struct place place = {.fd = dirfd};
   struct found f = {.place = &place, .leaf = leaf, .path = path};
-  if (fc_identity_take(dirfd, leaf, r->header->with_handle != 0, &f.identity, &f.st) < 0) return;
-  if (!fc_identity_proves(&f.identity) || fc_ground_kept(r->header, path)) {
+  const bool handle = r->header->with_handle != 0;
+  if (out_of_time(r) || fc_identity_take(dirfd, "", false, &place.identity, &f.st) < 0 ||
+      fc_identity_take(dirfd, leaf, handle, &f.identity, &f.st) < 0)
+    return;
+  if (!fc_reaper_look_around(r) || is_spared_unseen(r, &f)) {
     r->result->kept++;
     return;
   }
@@ -438,7 +456,7 @@ void fc_reaper_pick(struct fc_reaper *r, struct fc_node *const *nodes, size_t co
   for (size_t i = 0; i < count && !out_of_time(r); i++) {
     struct fc_node *const n = nodes[i];
     if (!n->parent) continue; /* dropped meanwhile */
-    if (place.node != n->parent || place.fd < 0 || !place_stands(r, &place)) {
+    if (place.node != n->parent || place.fd < 0 || !place_stands(r, &place, NULL)) {
       if (place.fd >= 0) (void)fc_sys_close(place.fd);
       if (!open_place(r, n->parent, &place)) continue;
       kind = fc_ground_of(&r->ground, place.node, place.fd);

@@ -62,6 +62,6 @@ void fc_schedule_run(struct fc_schedule *s) {
     if (leader)
       leader_done = true;
     else
-      next = next_pass(p, fc_journal_now(), result.next_due_ns);
+      next = next_pass(p, fc_journal_now(), rc < 0 ? fc_journal_now() : result.next_due_ns);
   }
 }

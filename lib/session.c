@@ -70,6 +70,12 @@ bool fc_session_boot_id(uint8_t out[16]) {
   return nibbles == 32;
 }
 
+uint32_t fc_session_pid_space(void) {
+  struct statx st;
+  if (fc_sys_statx(AT_FDCWD, "/proc/self/ns/pid", 0, STATX_INO, &st) < 0) return 0;
+  return (uint32_t)(st.stx_ino ^ st.stx_ino >> 32);
+}
+
 int64_t fc_session_start_time(uint32_t pid) {
   char path[32];
   char text[512];
@@ -199,6 +205,7 @@ static int fill_header(struct fc_session_header *h, const struct fc_config *conf
   h->key = random[0];
   h->uid = fc_sys_geteuid();
   h->leader_pid = (uint32_t)fc_sys_getpid();
+  h->pid_space = fc_session_pid_space();
   (void)fc_session_boot_id(h->boot_id);
   struct timespec now;
   h->created_s = clock_gettime(CLOCK_REALTIME, &now) == 0 ? now.tv_sec : 0;

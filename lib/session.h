@@ -64,7 +64,7 @@ struct fc_session_header {
   uint64_t fs_type;
   uint64_t fs_id;
   uint32_t with_handle;
-  uint32_t reserved;
+  uint32_t pid_space;       /* the pid namespace whose numbers leader_pid and all pids of records are; 0 = not known */
   char id[24];              /* FC_ID_HEX digits, NUL */
   char name[FC_NAME_BYTES]; /* of a named session (named.h), "" = none */
   uint64_t check;           /* keyed, over everything but itself, words and anchors */
@@ -194,6 +194,9 @@ bool fc_session_boot_id(uint8_t out[16]);
 
 /* The checksum that header->check must equal. */
 uint64_t fc_session_check(const struct fc_session_header *header);
+
+/* This process's pid namespace, 0 when it cannot be told. */
+uint32_t fc_session_pid_space(void);
 
 /* When a process was started, CLOCK_BOOTTIME to a hundredth of a second (field 22 of /proc/PID/stat), or -1 when it is
  * gone or a zombie. */

@@ -39,23 +39,32 @@ static int64_t age_of(const struct sweeper *s, const struct fc_node *node, const
   const bool has_birth = (st->stx_mask & STATX_BTIME) != 0;
   const int64_t mtime = in_ns(&st->stx_mtime);
   if (s->reaper.header->policy.age_by == FC_AGE_BY_MTIME) {
-    const int64_t by_clock = s->now_real_ns - mtime;
-    return has_birth ? smaller(by_clock, since_record + in_ns(&st->stx_btime) - mtime) : by_clock;
+    /* A write sets both times by one clock, whatever that says; touch -d sets the one behind the other. */
+    int64_t set = in_ns(&st->stx_ctime);
+    if (has_birth) set = smaller(set, in_ns(&st->stx_btime));
+    return smaller(s->now_real_ns - mtime, since_record + set - mtime);
   }
   int64_t newest = larger(larger(mtime, in_ns(&st->stx_ctime)), in_ns(&st->stx_atime));
   if (has_birth) newest = larger(newest, in_ns(&st->stx_btime));
   return smaller(s->now_real_ns - newest, since_record);
 }
 
-static bool is_old(const struct sweeper *s, const struct fc_node *node, const struct statx *st) {
+/* Too young: then it is due when it has come of age, unless it is written or read again. */
+static bool is_old(struct sweeper *s, const struct fc_node *node, const struct statx *st) {
   const int64_t ttl = s->reaper.header->policy.ttl_ns;
-  return ttl != FC_INFINITY_NS && age_of(s, node, st) >= ttl;
+  if (ttl == FC_INFINITY_NS) return false;
+  const int64_t age = age_of(s, node, st);
+  if (age >= ttl) return true;
+  const int64_t left = age < 0 ? ttl : ttl - age; /* a time in the future says nothing */
+  if (left < FC_INFINITY_NS - s->now_boot_ns)
+    s->result->next_due_ns = smaller(s->result->next_due_ns, s->now_boot_ns + left);
+  return false;
 }
 
 /* Asked by the reaper right before a removal: a file may have been written since it was chosen. Of directories, whose
  * times our own removals change, the times were looked at before. */
 static bool wants_expired(void *context, const struct fc_node *node, const struct statx *st) {
-  const struct sweeper *s = context;
+  struct sweeper *s = context;
   return node->is_dir || ((st->stx_mode & S_IFMT) == S_IFREG && is_old(s, node, st));
 }
 
@@ -115,10 +124,7 @@ static bool choose(struct sweeper *s, struct candidates *c) {
         continue;
       }
       struct statx st;
-      if (n->is_dir && (!look(s, n, &st) || !is_old(s, n, &st))) {
-        s->result->next_due_ns = s->now_boot_ns;
-        continue;
-      }
+      if (n->is_dir && (!look(s, n, &st) || !is_old(s, n, &st))) continue;
     }
     if (!add(s, c, n)) return false;
   }
@@ -170,6 +176,14 @@ static void sort_oldest_first(struct weighed *w, size_t count) {
   }
 }
 
+/* What KEEP protects would, once it exceeds a cap, let everything else go each time. */
+static bool counts(struct sweeper *s, const struct fc_node *node, struct statx *st) {
+  struct fc_reaper *r = &s->reaper;
+  return !node->is_dir && fc_ownership_tracked(&r->registry, node) &&
+         fc_registry_path(node, r->path, FC_REAPER_PATH_BYTES) > 0 && !fc_ground_kept(r->header, r->path) &&
+         look(s, node, st) && (st->stx_mode & S_IFMT) == S_IFREG;
+}
+
 static bool enforce_caps(struct sweeper *s, const uint32_t *stop) {
   struct fc_reaper *r = &s->reaper;
   const struct fc_policy *p = &r->header->policy;
@@ -182,8 +196,7 @@ static bool enforce_caps(struct sweeper *s, const uint32_t *stop) {
   for (struct fc_node *n = fc_registry_postorder(root, NULL); n && count < s->result->tracked_files;
        n = fc_registry_postorder(root, n)) {
     struct statx st;
-    if (n->is_dir || !fc_ownership_tracked(&r->registry, n) || !look(s, n, &st) || (st.stx_mode & S_IFMT) != S_IFREG)
-      continue;
+    if (!counts(s, n, &st)) continue;
     w[count++] = (struct weighed){n, age_of(s, n, &st), st.stx_size};
     bytes += st.stx_size;
   }
@@ -240,7 +253,7 @@ static int sweep(struct sweeper *s, const uint32_t *stop) {
     s->result->tracked_files -= s->result->reaped.files;
     s->result->tracked_dirs -= s->result->reaped.dirs;
   }
-  return r->blind ? -EBADMSG : r->late ? -EINTR : 0;
+  return r->blind ? -EBUSY : r->late ? -EINTR : 0;
 }
 
 int fc_sweeper_pass(int dirfd, int fd, const struct fc_session_header *h, const struct fc_sweep *what,

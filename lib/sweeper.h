@@ -7,8 +7,8 @@
  *
  * Age. No step of any clock ages anything. By `newest` a file is as old as the newest of its four times is ago, but not
  * older than CLOCK_BOOTTIME says that its creation record is. By `mtime` it is as old as its modification time is ago,
- * but not older than the record plus what the modification time lies before the birth time (`touch -d`): two times of
- * one file, whatever the clock says now.
+ * but not older than the record plus what the modification time lies before the birth time and the change time (`touch
+ * -d`): times of one file, whatever the clock says now.
  *
  * Regular files only, and directories of ours that are empty and whose own times, taken before anything was removed
  * from them, are old enough. Sockets, FIFOs, links and nodes wait for the end of the session.
@@ -43,9 +43,9 @@ bool fc_sweeper_is_wanted(const struct fc_policy *policy);
 
 /* One pass over the session whose file is open as fd in the state directory dirfd. Waits for another one until the
  * deadline. Returns 0; -ESTALE when the session is not LIVE (any more); -EBADMSG when its journal proves nothing;
- * -EINTR when it was stopped, or the deadline passed, before the end; or -errno. Allocates nothing from the heap,
- * touches no errno; needs 48 KiB of stack. All signals of the calling thread must be blocked in a host. *stop (may be
- * NULL) != 0 ends it behind the object in hand. */
+ * -EBUSY when something could not be read this time; -EINTR when it was stopped, or the deadline passed, before the
+ * end; or -errno. Allocates nothing from the heap, touches no errno; needs 48 KiB of stack. All signals of the calling
+ * thread must be blocked in a host. *stop (may be NULL) != 0 ends it behind the object in hand. */
 int fc_sweeper_pass(int dirfd, int fd, const struct fc_session_header *header, const struct fc_sweep *sweep,
                     const uint32_t *stop, int64_t deadline_ns, struct fc_sweep_result *result);
 

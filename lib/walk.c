@@ -41,7 +41,10 @@ static const char *relative(const struct fc_walk *w) {
 /* Opens the directory that path names now, and goes on reading it behind offset. */
 static int open_here(struct fc_walk *w, int64_t offset) {
   close_fd(w);
+  const char behind = w->path[w->len]; /* the entry that was in hand below it */
+  w->path[w->len] = '\0';
   w->fd = w->len == w->prefix_len ? w->top_fd : fc_beneath_open(w->top_fd, relative(w));
+  w->path[w->len] = behind;
   if (w->fd < 0) return w->fd;
   fc_list_begin(&w->list, w->fd, w->list.buffer);
   if (offset) fc_list_seek(&w->list, offset);
@@ -88,6 +91,7 @@ int fc_walk_next(struct fc_walk *w, struct fc_walked *out) {
     if (rc < 0) return rc;
     if (rc == 0) {
       if (w->depth == 0) return 0;
+      w->path[w->len] = '\0';
       const int64_t offset = pop(w);
       const int again = open_here(w, offset);
       if (again < 0) return again;

@@ -5,11 +5,14 @@
  * without JOIN for images that never arrive (static, setuid): unseen members.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <threads.h>
 #include <unistd.h>
 
 #include "hook.h"
+#include "sweeping.h"
 
 void fc_hand_over(struct fc_handed *handed) {
   const uint32_t pid = (uint32_t)fc_sys_getpid(); /* in a vfork child the kernel's answer counts, not our word */
@@ -198,5 +201,17 @@ FC_EXPORT void _exit(int status) {
 FC_EXPORT void _Exit(int status) {
   fc_ending(status);
   FC_REAL(_Exit)(status);
+  __builtin_unreachable();
+}
+
+/* A process ends when the last of its threads does, and libc counts ours. */
+FC_EXPORT void pthread_exit(void *result) {
+  fc_sweeping_thread_ends();
+  FC_REAL(pthread_exit)(result);
+  __builtin_unreachable();
+}
+FC_EXPORT void thrd_exit(int result) {
+  fc_sweeping_thread_ends();
+  FC_REAL(thrd_exit)(result);
   __builtin_unreachable();
 }

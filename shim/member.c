@@ -66,7 +66,7 @@ void fc_member_record_end(int status) {
   if (fc_member.count == 0 || !fc_member_owns_memory()) return;
   for (unsigned i = 0; i < fc_member.count; i++) {
     struct fc_session *s = &fc_member.sessions[i];
-    if (!s->lock_page || s->leader_pid != fc_member_pid()) continue;
+    if (!s->lock_page || !fc_departure_is_leader(s, fc_member_pid())) continue;
     const struct fc_record end = {
         .type = FC_REC_END, .pid = fc_member_pid(), .extra = (uint16_t)(status & 0xff), .time_ns = fc_journal_now()};
     (void)fc_journal_append(&s->journal, &end); /* no record reads as failure, and failure keeps */

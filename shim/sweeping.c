@@ -27,9 +27,13 @@ FC_START static int64_t check_ns[FC_NEST_MAX] = {INT64_MAX, INT64_MAX, INT64_MAX
 /* One for each session. What a fork child inherits of it is void: its wiped page says that it runs no thread. */
 static struct {
   bool wanted; /* put off */
+  int tid;
   uint32_t state;
   struct fc_schedule schedule;
 } sweeps[FC_NEST_MAX];
+
+/* The process whose main thread has ended before it. */
+static uint32_t without_main;
 
 void fc_sweeping_prepare(void) {
   for (unsigned i = 0; i < fc_member.count; i++) {
@@ -70,6 +74,7 @@ static void sweep(unsigned i) {
 
 static void *run(void *argument) {
   const unsigned i = (unsigned)(uintptr_t)argument;
+  __atomic_store_n(&sweeps[i].tid, (int)FC_SYS0(SYS_gettid), __ATOMIC_RELEASE);
   (void)FC_SYS5(SYS_prctl, PR_SET_NAME, "fc-sweeper", 0, 0, 0);
   sweep(i);
   __atomic_store_n(&sweeps[i].state, ENDED, __ATOMIC_RELEASE);
@@ -125,22 +130,37 @@ static bool somebody_sweeps(const struct fc_session *s) {
   return held;
 }
 
+static bool is_leaving(void) {
+  return __atomic_load_n(&fc_member_wiped()->left, __ATOMIC_ACQUIRE) != 0 ||
+         __atomic_load_n(&without_main, __ATOMIC_ACQUIRE) == (uint32_t)fc_sys_getpid();
+}
+
+/* By one of the host's threads only, and once until it has ended. */
+static bool may_start(unsigned i) {
+  if (!fc_member_owns_memory()) return false;
+  const uint32_t bit = 1u << i;
+  if (!(__atomic_fetch_or(&fc_member_wiped()->sweeps, bit, __ATOMIC_ACQ_REL) & bit)) {
+    __atomic_store_n(&sweeps[i].state, RUNNING, __ATOMIC_RELEASE);
+    return true;
+  }
+  uint32_t ended = ENDED;
+  return __atomic_compare_exchange_n(&sweeps[i].state, &ended, RUNNING, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
 static void start(unsigned i) {
   struct fc_session *s = &fc_member.sessions[i];
   sweeps[i].wanted = false;
-  if (!fc_member_owns_memory() || somebody_sweeps(s)) return;
-  uint32_t *mine = &fc_member_wiped()->sweeps;
-  const uint32_t bit = 1u << i;
-  if (__atomic_fetch_or(mine, bit, __ATOMIC_ACQ_REL) & bit) {
-    if (__atomic_load_n(&sweeps[i].state, __ATOMIC_ACQUIRE) != ENDED) return;
-  }
+  if (somebody_sweeps(s) || !may_start(i)) return;
   sweeps[i].schedule = (struct fc_schedule){-1, -1, s->header, s->journal.words, 0, 0};
-  __atomic_store_n(&sweeps[i].state, RUNNING, __ATOMIC_RELEASE);
+  __atomic_store_n(&sweeps[i].tid, 0, __ATOMIC_RELEASE);
   uint64_t before;
   const uint64_t blocked = BLOCKED;
-  if (fc_sys_sigmask(SIG_BLOCK, &blocked, &before) < 0) return;
-  if (make_thread(i) != 0) __atomic_store_n(&sweeps[i].state, ENDED, __ATOMIC_RELEASE);
-  (void)fc_sys_sigmask(SIG_SETMASK, &before, NULL);
+  const int saved = errno;
+  const bool masked = fc_sys_sigmask(SIG_BLOCK, &blocked, &before) >= 0;
+  /* Whoever stops us looks at the bit that may_start has set only after he has begun to leave. */
+  if (!masked || is_leaving() || make_thread(i) != 0) __atomic_store_n(&sweeps[i].state, ENDED, __ATOMIC_RELEASE);
+  if (masked) (void)fc_sys_sigmask(SIG_SETMASK, &before, NULL);
+  errno = saved;
 }
 
 /* A handler runs with its own signal blocked, unless it asked not to; on an alternate stack it says so. */
@@ -174,10 +194,28 @@ void fc_sweeping_stop(void) {
   const uint32_t mine = __atomic_load_n(&fc_member_wiped()->sweeps, __ATOMIC_ACQUIRE);
   for (unsigned i = 0; i < fc_member.count; i++) {
     if (!(mine & (1u << i))) continue;
-    fc_schedule_stop(&sweeps[i].schedule);
+    __atomic_store_n(&sweeps[i].schedule.stop, 1, __ATOMIC_RELEASE);
+    fc_journal_wake(fc_member.sessions[i].journal.words);
     for (int tries = 0; tries < STOP_TRIES; tries++) {
       if (__atomic_load_n(&sweeps[i].state, __ATOMIC_ACQUIRE) != RUNNING) break;
       (void)fc_sys_futex(&sweeps[i].state, FC_FUTEX_WAIT, RUNNING, STOP_SLICE_MS);
+    }
+  }
+}
+
+void fc_sweeping_thread_ends(void) {
+  if (fc_member.count == 0 || !fc_member_owns_memory()) return;
+  const int pid = (int)fc_sys_getpid();
+  if ((int)FC_SYS0(SYS_gettid) != pid) return;
+  __atomic_store_n(&without_main, (uint32_t)pid, __ATOMIC_RELEASE);
+  fc_sweeping_stop();
+  /* Until the kernel knows it no more, it may still become the last one, and libc would call exit() in it. */
+  for (unsigned i = 0; i < fc_member.count; i++) {
+    const int tid = __atomic_load_n(&sweeps[i].tid, __ATOMIC_ACQUIRE);
+    if (!(fc_member_wiped()->sweeps & (1u << i)) || tid == 0) continue;
+    for (int tries = 0; tries < STOP_TRIES && FC_SYS3(SYS_tgkill, pid, tid, 0) == 0; tries++) {
+      uint32_t nothing = 0;
+      (void)fc_sys_futex(&nothing, FC_FUTEX_WAIT, 0, 1);
     }
   }
 }

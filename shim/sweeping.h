@@ -32,4 +32,8 @@ void fc_sweeping_certain(void);
 /* Stops this process's threads behind the object in hand and waits until they are out of the way. */
 void fc_sweeping_stop(void);
 
+/* The calling thread ends by itself. The main one: then no thread of ours may be left behind it, and none is started
+ * any more in this process; what it makes from then on waits for its end, or for another process that sweeps. */
+void fc_sweeping_thread_ends(void);
+
 #endif

@@ -88,11 +88,13 @@ static void *sweep(void *argument) {
   return NULL;
 }
 
-/* SCOPE=leader: a leader that was killed has not removed anything itself. */
+/* SCOPE=leader: a leader that was killed has not removed anything itself. One that has is not to be repeated: what its
+ * survivors have made since would go too. */
 static void *wait_for_leader(void *argument) {
   struct sweeping *s = argument;
   struct pollfd leader = {.fd = s->leader, .events = POLLIN};
   while (poll(&leader, 1, -1) < 0 && errno == EINTR) continue;
+  if (__atomic_load_n(&s->schedule.words->leader_swept, __ATOMIC_ACQUIRE)) return NULL;
   __atomic_store_n(&s->schedule.leader_ended, 1, __ATOMIC_RELEASE);
   fc_journal_wake(s->schedule.words);
   return NULL;

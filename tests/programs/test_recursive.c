@@ -1,0 +1,263 @@
+/* DIRS=recursive: with a directory of the session's goes what no hook has seen below it, and never anything else. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../harness/harness.h"
+#include "../harness/harness_live.h"
+
+TestSuite(recursive, .fini = fct_teardown, .timeout = 200);
+
+#define RAW "$PROBES/rawfs "
+#define RECURSIVE "FILECLEANUP_DIRS=recursive"
+
+static void pause_ms(long ms) {
+  struct timespec span = {.tv_sec = ms / 1000, .tv_nsec = (ms % 1000) * 1000000};
+  nanosleep(&span, NULL);
+}
+
+static struct fct_result run(const struct fct_world *world, enum fct_mode mode, const char *const *env,
+                             const char *script) {
+  const struct fct_result result = FCT_EXECUTE(world, .mode = mode, .env = env, .script = script, .limit_s = 120);
+  cr_assert_eq(result.status, 0, "%s: status %d %s", fct_mode_name(mode), result.status, result.err);
+  cr_expect(fct_wait_no_guardian(world));
+  return result;
+}
+
+/* ---- what goes ---- */
+
+static void expect_nothing_left(const char *script) {
+  for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
+    struct fct_world *world = fct_world_new();
+    run(world, *mode, FCT_LIST(RECURSIVE, "FILECLEANUP_EXIT_BUDGET=60s"), script);
+    fct_assert_base_empty(world, fct_mode_name(*mode));
+  }
+}
+
+Test(recursive, takes_what_no_hook_saw_below_a_directory_of_ours) {
+  expect_nothing_left(
+      "mkdir base/d; " RAW
+      "create base/d/f x , mkdir base/d/u , create base/d/u/g x , fifo base/d/u/p , symlink /etc/passwd "
+      "base/d/l , mkdir base/d/u/v");
+}
+Test(recursive, takes_it_beside_what_was_seen) {
+  expect_nothing_left("mkdir -p base/d/e; echo x > base/d/x; " RAW
+                      "create base/d/f x , create base/d/e/f x , mkdir base/d/u");
+}
+Test(recursive, takes_ten_thousand_names) { expect_nothing_left("mkdir base/d; " RAW "many base/d 10000"); }
+Test(recursive, takes_two_thousand_levels) { expect_nothing_left("mkdir base/d; " RAW "deep base/d 2000"); }
+
+Test(recursive, takes_what_a_static_program_leaves) {
+  fct_need("gcc");
+  for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
+    struct fct_world *world = fct_world_new();
+    fct_write(world, "s.c", "#include <stdio.h>\nint main(int c, char **v) { return c < 2 || !fopen(v[1], \"w\"); }\n");
+    const struct fct_result built =
+        FCT_EXECUTE(world, .mode = FCT_PLAIN, .argv = FCT_LIST("gcc", "-static", "-o", "s", "s.c"));
+    if (built.status != 0) cr_skip("gcc -static does not work here: %s", built.err);
+    run(world, *mode, FCT_LIST(RECURSIVE), "mkdir base/d; ./s base/d/f && test -e base/d/f && ./s base/beside");
+    cr_expect_eq(fct_count(world, "base"), 1, "%s: %zu names are left", fct_mode_name(*mode), fct_count(world, "base"));
+    cr_expect(fct_exists(world, "base/beside"), "what lies in the user's own base is gone");
+  }
+}
+
+/* ---- what never goes ---- */
+
+static void expect_survivors(const char *const *env, const char *setup, const char *script, const char *const *names) {
+  for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
+    struct fct_world *world = fct_world_new();
+    cr_assert_eq(FCT_EXECUTE(world, .mode = FCT_PLAIN, .script = setup).status, 0);
+    pause_ms(20); /* on a coarse clock one tick is one time */
+    run(world, *mode, env, script);
+    for (size_t i = 0; names[i]; i++)
+      cr_expect(fct_exists(world, names[i]), "%s: %s is gone", fct_mode_name(*mode), names[i]);
+  }
+}
+#define EXPECT_SURVIVORS(setup, script, ...) expect_survivors(FCT_LIST(RECURSIVE), setup, script, FCT_LIST(__VA_ARGS__))
+
+Test(recursive, spares_what_is_older_than_the_directory) {
+  EXPECT_SURVIVORS("echo mine > base/mine; mkdir base/m; echo mine > base/m/mine",
+                   "mkdir base/d; " RAW "rename base/mine base/d/mine , rename base/m base/d/m", "base/d/mine",
+                   "base/d/m/mine");
+}
+Test(recursive, spares_hard_links_of_what_is_older) {
+  EXPECT_SURVIVORS("echo mine > base/mine", "mkdir base/d; " RAW "link base/mine base/d/link", "base/mine",
+                   "base/d/link");
+}
+Test(recursive, spares_what_was_seen_renamed_in) {
+  EXPECT_SURVIVORS(":",
+                   "mkdir base/d; " RAW "create out x , mkdir outdir , create outdir/f x; mv out base/d/out; mv outdir "
+                   "base/d/outdir",
+                   "base/d/out", "base/d/outdir/f");
+}
+Test(recursive, spares_what_was_seen_renamed_in_and_further) {
+  EXPECT_SURVIVORS(":",
+                   "mkdir base/d; " RAW "mkdir outdir , create outdir/f x; mv outdir base/d/a; mv base/d/a base/d/b; "
+                   "mkdir base/d/e; mv base/d/b base/d/e/c",
+                   "base/d/e/c/f");
+}
+Test(recursive, spares_what_is_to_be_kept) {
+  expect_survivors(FCT_LIST(RECURSIVE, "FILECLEANUP_KEEP=d/keep:d/k/*"), ":",
+                   "mkdir base/d; " RAW
+                   "create base/d/keep x , create base/d/f x , mkdir base/d/k , create base/d/k/f x",
+                   FCT_LIST("base/d/keep", "base/d/k/f"));
+}
+Test(recursive, spares_everything_when_data_of_the_users_has_moved) {
+  EXPECT_SURVIVORS("echo mine > base/mine", "mkdir base/d; " RAW "create base/d/copy mine; rm base/mine",
+                   "base/d/copy");
+}
+/* The only consistent state of the database beside it may be in there. */
+Test(recursive, spares_the_companions_of_what_stays) {
+  EXPECT_SURVIVORS(":", "mkdir base/d; echo data > db; mv db base/d/db; " RAW "create base/d/db-journal hot",
+                   "base/d/db", "base/d/db-journal");
+}
+Test(recursive, spares_what_lies_in_a_directory_of_the_users) {
+  EXPECT_SURVIVORS("mkdir base/mine", "mkdir base/mine/d; " RAW "create base/mine/f x", "base/mine/f");
+}
+Test(recursive, spares_devices) {
+  fct_need_root();
+  EXPECT_SURVIVORS(":", "mkdir base/d; " RAW "device base/d/null", "base/d/null");
+}
+Test(recursive, spares_what_another_user_made) {
+  fct_need_root();
+  EXPECT_SURVIVORS(":",
+                   "mkdir base/d; " RAW "create base/d/theirs x , mkdir base/d/m , create base/d/m/f x; chown 65534 "
+                   "base/d/theirs base/d/m",
+                   "base/d/theirs", "base/d/m/f");
+}
+
+Test(recursive, spares_what_is_mounted_below) {
+  fct_need_mounts();
+  for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
+    struct fct_world *world = fct_world_new();
+    cr_assert(mkdir(fct_path(world, "bound"), 0755) == 0);
+    struct fct_job *job = fct_hold(world, *mode, FCT_LIST("DIRS=recursive"),
+                                   "mkdir base/d; " RAW "mkdir base/d/tmpfs , mkdir base/d/bind");
+    if (mount("none", fct_path(world, "base/d/tmpfs"), "tmpfs", 0, "") != 0)
+      cr_skip("nothing can be mounted here: %s", strerror(errno));
+    cr_assert(mount(fct_path(world, "bound"), fct_path(world, "base/d/bind"), NULL, MS_BIND, NULL) == 0);
+    fct_write(world, "base/d/tmpfs/f", "mounted\n");
+    fct_write(world, "bound/f", "mounted\n");
+    fct_release(world, job);
+    cr_expect(fct_wait_no_guardian(world));
+    cr_expect(fct_exists(world, "base/d/tmpfs/f"), "%s: a file on a tmpfs below is gone", fct_mode_name(*mode));
+    cr_expect(fct_exists(world, "bound/f"), "%s: a file of a bind mount is gone", fct_mode_name(*mode));
+    cr_expect_eq(umount2(fct_path(world, "base/d/tmpfs"), MNT_DETACH), 0);
+    cr_expect_eq(umount2(fct_path(world, "base/d/bind"), MNT_DETACH), 0);
+  }
+}
+
+/* The other session's hooks have seen it, and it lives. */
+Test(recursive, spares_what_a_live_neighbour_made) {
+  for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
+    struct fct_world *world = fct_world_new();
+    struct fct_job *job = fct_hold(world, *mode, FCT_LIST("DIRS=recursive"), "mkdir base/d; " RAW "create base/d/u x");
+    struct fct_job *other = FCT_START(
+        world, .mode = *mode,
+        .script = "echo o > base/d/theirs; mkdir base/d/td; echo o > base/d/td/f; : > other; $PROBES/await end; "
+                  "cat base/d/theirs base/d/td/f");
+    cr_assert(fct_wait_exists(world, "other"));
+    fct_release(world, job);
+    pause_ms(100);
+    cr_expect(!fct_exists(world, "base/d/u"), "%s: what nobody saw stays", fct_mode_name(*mode));
+    cr_expect(fct_exists(world, "base/d/theirs"), "%s: a live neighbour has lost its file", fct_mode_name(*mode));
+    cr_expect(fct_exists(world, "base/d/td/f"), "%s: a live neighbour has lost its directory", fct_mode_name(*mode));
+    fct_write(world, "end", "");
+    cr_expect_str_eq(fct_finish(other).out, "o\no\n");
+    cr_expect(fct_wait_no_guardian(world));
+    fct_assert_base_empty(world, fct_mode_name(*mode));
+  }
+}
+
+/* While the session lives nothing unseen goes, however old. */
+Test(recursive, takes_nothing_unseen_before_the_end) {
+  struct fct_world *world = fct_world_new();
+  struct fct_job *job = fct_hold(world, FCT_BARE, FCT_LIST("PERIODIC=0", "TTL=1us", "DIRS=recursive"),
+                                 "mkdir base/d; " RAW "create base/d/u x");
+  struct fct_live *live = fct_live_open(world);
+  pause_ms(5);
+  fct_pass(live);
+  cr_expect(fct_exists(world, "base/d/u"));
+  fct_release(world, job);
+  fct_assert_base_empty(world, "at the end");
+}
+
+/* A directory that is moved out of the base while it is being emptied takes the rest with it. */
+Test(recursive, spares_what_is_moved_out_meanwhile) {
+  struct fct_world *world = fct_world_new();
+  struct fct_job *job =
+      fct_hold(world, FCT_RUN, FCT_LIST("DIRS=recursive"), "mkdir base/d; " RAW "mkdir base/d/u , many base/d/u 20000");
+  fct_write(world, "go", "");
+  while (fct_exists(world, "base/d/u/10") && fct_exists(world, "base/d/u/19000")) continue;
+  cr_assert(rename(fct_path(world, "base/d/u"), fct_path(world, "saved")) == 0, "too late: %s", strerror(errno));
+  const size_t moved = fct_count(world, "saved");
+  fct_finish(job);
+  cr_expect(fct_wait_no_guardian(world));
+  cr_assert_gt(moved, 1000, "it was moved too late: %zu names", moved);
+  /* The one that was in the reaper's hand is put back. */
+  cr_expect_geq(fct_count(world, "saved"), moved, "of %zu names that were moved out %zu are left", moved,
+                fct_count(world, "saved"));
+}
+
+/* ---- without birth times ---- */
+
+static void expect_as_empty_on(const char *what, const char *make) {
+  fct_need_mounts();
+  fct_need("mkfs.ext4");
+  struct fct_world *world = fct_world_new();
+  const struct fct_result made =
+      FCT_EXECUTE(world, .mode = FCT_PLAIN,
+                  .script = fct_format("truncate -s 16M image && %s image > /dev/null 2>&1 && mount -o "
+                                       "loop image base",
+                                       make));
+  if (made.status != 0) cr_skip("no %s can be mounted here: %s", what, made.err);
+  run(world, FCT_BARE, FCT_LIST(RECURSIVE), "mkdir base/d; echo s > base/d/seen; " RAW "create base/d/u x");
+  const bool there = fct_exists(world, "base/d/u"), seen = fct_exists(world, "base/d/seen");
+  cr_expect_eq(umount2(world->base, MNT_DETACH), 0, "%s", strerror(errno));
+  cr_expect(there, "%s: removed without a birth time", what);
+  cr_expect(!seen, "%s: what was seen stays", what);
+}
+
+Test(recursive, is_empty_on_ext4_with_small_inodes) {
+  expect_as_empty_on("ext4 with small inodes", "mkfs.ext4 -I 128");
+}
+Test(recursive, is_empty_on_ext2) { expect_as_empty_on("ext2", "mkfs.ext4 -t ext2 -I 128"); }
+
+/* ---- the other two, and the count ---- */
+
+static void expect_unseen_stay(const char *dirs) {
+  for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
+    struct fct_world *world = fct_world_new();
+    run(world, *mode, FCT_LIST(fct_format("FILECLEANUP_DIRS=%s", dirs)),
+        "mkdir base/d base/e; echo s > base/d/seen; " RAW "create base/d/u x");
+    cr_expect(fct_exists(world, "base/d/u"), "%s, %s: what no hook saw is gone", dirs, fct_mode_name(*mode));
+    cr_expect(!fct_exists(world, "base/d/seen"));
+    cr_expect_eq(fct_exists(world, "base/e"), strcmp(dirs, "keep") == 0);
+  }
+}
+Test(recursive, empty_leaves_what_no_hook_saw) { expect_unseen_stay("empty"); }
+Test(recursive, keep_leaves_what_no_hook_saw) { expect_unseen_stay("keep"); }
+
+/* The kernel's coarse second: what was there before is older by more than that. */
+Test(recursive, names_that_no_hook_saw_are_counted_when_a_process_ran_without_hooks) {
+  for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
+    struct fct_world *world = fct_world_new();
+    fct_write(world, "base/before", "the user's\n");
+    pause_ms(1100);
+    run(world, *mode, FCT_LIST("FILECLEANUP_LOG=info", fct_format("FILECLEANUP_LOG_FILE=%s/messages", world->dir)),
+        "mkdir base/d; echo s > base/seen; env -u LD_PRELOAD sh -c 'echo a > base/a; echo b > base/d/b; echo c > base/c'");
+    const char *log = fct_read(world, "messages");
+    cr_assert(log, "%s: there is no log", fct_mode_name(*mode));
+    cr_expect(strstr(log, "3 names"), "%s: three names were made unseen:\n%s", fct_mode_name(*mode), log);
+    cr_expect(strstr(log, "base/d/b") && !strstr(log, "base/before") && !strstr(log, "unseen: base/seen"),
+              "%s: the wrong names:\n%s", fct_mode_name(*mode), log);
+    cr_expect(fct_exists(world, "base/a") && fct_exists(world, "base/d/b") && fct_exists(world, "base/before"));
+    cr_expect(!fct_exists(world, "base/seen"));
+  }
+}
