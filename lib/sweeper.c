@@ -4,6 +4,7 @@
 
 #include "beneath.h"
 #include "ownership.h"
+#include "standing.h"
 #include "turn.h"
 
 #define NS_PER_S INT64_C(1000000000)
@@ -13,6 +14,7 @@ struct sweeper {
   const struct fc_sweep *sweep;
   struct fc_sweep_result *result;
   struct fc_arena arena;
+  struct fc_standing standing;
   int64_t now_boot_ns;
   int64_t now_real_ns;
 };
@@ -65,7 +67,14 @@ static bool is_old(struct sweeper *s, const struct fc_node *node, const struct s
  * times our own removals change, the times were looked at before. */
 static bool wants_expired(void *context, const struct fc_node *node, const struct statx *st) {
   struct sweeper *s = context;
-  return node->is_dir || ((st->stx_mode & S_IFMT) == S_IFREG && is_old(s, node, st));
+  if (node->is_dir) return !fc_standing_in(&s->standing, &s->arena, st);
+  return ((st->stx_mode & S_IFMT) == S_IFREG && is_old(s, node, st));
+}
+
+/* Of what an ended process leaves, the directories in which others stand. */
+static bool wants_unless_stood_in(void *context, const struct fc_node *node, const struct statx *st) {
+  struct sweeper *s = context;
+  return !node->is_dir || !fc_standing_in(&s->standing, &s->arena, st);
 }
 
 static bool wants_regular(void *context, const struct fc_node *node, const struct statx *st) {
@@ -238,7 +247,7 @@ static int sweep(struct sweeper *s, const uint32_t *stop) {
   if (!choose(s, &c)) return -ENOMEM;
   r->stop = stop;
   r->wants_context = s;
-  r->wants = s->sweep->what == FC_SWEEP_EXPIRED ? wants_expired : NULL;
+  r->wants = s->sweep->what == FC_SWEEP_EXPIRED ? wants_expired : wants_unless_stood_in;
   if (s->sweep->dry)
     for (size_t i = 0; i < c.count; i++) foretell(s, c.nodes[i]);
   else
@@ -265,6 +274,7 @@ int fc_sweeper_pass(int dirfd, int fd, const struct fc_session_header *h, const 
   if (!s) return -ENOMEM;
   s->sweep = what;
   s->result = result;
+  s->standing.but = what->what == FC_SWEEP_EXPIRED ? 0 : (uint32_t)fc_sys_getpid();
   s->now_boot_ns = fc_journal_now();
   struct timespec now = {0, 0};
   (void)clock_gettime(CLOCK_REALTIME, &now);

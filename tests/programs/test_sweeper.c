@@ -257,3 +257,16 @@ Test(sweeper, workers_that_leak_are_swept_when_their_server_was_killed) {
     fct_assert_base_empty(world, fct_mode_name(*mode));
   }
 }
+
+Test(sweeper, an_old_empty_directory_in_which_somebody_stands_stays_until_he_leaves) {
+  for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
+    struct fct_world *world = fct_world_new();
+    struct fct_result result =
+        FCT_EXECUTE(world, .mode = *mode, .env = FCT_LIST("FILECLEANUP_TTL=500ms", "FILECLEANUP_INTERVAL=100ms"),
+                    .shell = "/bin/bash",
+                    .script = "mkdir base/stood base/empty; echo > base/start; cd base/stood\n"
+                              "until test ! -e ../empty; do sleep 0.05; echo > ../tick; done; echo f > f && cat f");
+    cr_expect_str_eq(result.out, "f\n", "%s: %s", fct_mode_name(*mode), result.err);
+    fct_assert_base_empty(world, fct_mode_name(*mode));
+  }
+}
