@@ -187,7 +187,7 @@ static long long journal_bytes(const struct opened *at) {
 
 static int end(const char *path, long files) {
   static struct opened at;
-  struct fc_reap_result result;
+  struct fc_reap_result result = {0};
   open_session(&at, path);
   if (fc_sys_lock(at.fd, FC_F_OFD_SETLK, F_WRLCK, FC_BYTE_MEMBERS, NULL) < 0) die("the session lives");
   const struct measured from = begin(RUSAGE_SELF);
@@ -203,7 +203,7 @@ static int end(const char *path, long files) {
 
 static int sweep(const char *path, long files, bool expired) {
   static struct opened at;
-  struct fc_sweep_result result;
+  struct fc_sweep_result result = {0};
   const struct fc_sweep what = {.what = FC_SWEEP_EXPIRED};
   open_session(&at, path);
   if (!expired) at.header.policy.ttl_ns = 24 * 3600 * NS_PER_S;
