@@ -67,13 +67,25 @@ static void drop_dead(struct fc_neighbours *list) {
   }
 }
 
-static bool is_listed(const struct fc_neighbours *list, const char *id) {
+static bool is_known(const struct fc_neighbours *list, const char *id) {
   for (const struct fc_neighbour *n = list->first; n; n = n->next)
     if (strcmp(n->header->id, id) == 0) return true;
+  for (const struct fc_ended *e = list->ended; e; e = e->next)
+    if (strcmp(e->id, id) == 0) return true;
   return false;
 }
 
-/* Adds the live sessions of the state directory that are not in the list yet. */
+/* Of the kept and the reported there may be many, and a directory that is not settled is read for every name. */
+static void remember_ended(struct fc_neighbours *list, const struct fc_session_header *header, struct fc_arena *arena) {
+  if (header->words.state == FC_STATE_LIVE) return; /* somebody may be about to join */
+  struct fc_ended *ended = fc_arena_alloc(arena, sizeof *ended);
+  if (!ended) return; /* it is looked at again */
+  memcpy(ended->id, header->id, sizeof ended->id);
+  ended->next = list->ended;
+  list->ended = ended;
+}
+
+/* Adds the live sessions of the state directory that are not known yet. */
 static bool read_directory(struct fc_neighbours *list, int dirfd, const char *own_id, struct fc_arena *arena) {
   if (!list->buffer) list->buffer = fc_arena_alloc(arena, FC_LIST_BYTES);
   if (!list->header) list->header = fc_arena_alloc(arena, sizeof *list->header);
@@ -84,11 +96,12 @@ static bool read_directory(struct fc_neighbours *list, int dirfd, const char *ow
   int rc;
   while ((rc = fc_list_next(&entries, &entry)) == 1) {
     const char *id = entry.name + sizeof FC_SESSION_PREFIX - 1;
-    if (!is_session_name(entry.name) || strcmp(id, own_id) == 0 || is_listed(list, id)) continue;
+    if (!is_session_name(entry.name) || strcmp(id, own_id) == 0 || is_known(list, id)) continue;
     int fd;
     if (fc_session_open_file(dirfd, entry.name, &fd, list->header) != FC_VERDICT_VALID) continue;
     if (!is_alive(fd, list->header)) {
       (void)fc_sys_close(fd);
+      remember_ended(list, list->header, arena);
       continue;
     }
     struct fc_neighbour *n = fc_arena_alloc(arena, sizeof *n);
@@ -184,4 +197,5 @@ void fc_neighbours_free(struct fc_neighbours *list) {
     list->first = n->next;
     let_go(n);
   }
+  list->ended = NULL;
 }

@@ -19,8 +19,15 @@ struct fc_neighbour {
   struct fc_journal journal;
 };
 
+/* A session that is not LIVE any more, and never is again: its file is not opened for each name anew. */
+struct fc_ended {
+  struct fc_ended *next;
+  char id[24];
+};
+
 struct fc_neighbours {
   struct fc_neighbour *first;
+  struct fc_ended *ended;
   int64_t changed_s; /* the state directory's change time when it was last read */
   uint32_t changed_ns;
   bool read;

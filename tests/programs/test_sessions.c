@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -402,6 +403,29 @@ Test(sessions, an_orphan_of_a_base_that_was_moved_away_and_made_anew_touches_nei
   cr_expect_str_eq(fct_read(orphan.world, "base/a"), "new\n");
   cr_expect_str_eq(fct_read(orphan.world, "base/d/b"), "new\n");
   cr_expect(fct_exists(orphan.world, "moved/a"), "the moved directory is not the base any more");
+}
+
+/* Met with 20 kept sessions: the end of a program that had run for a moment opened each of them twice for each of its
+ * files, and took 100 ms instead of 7. */
+Test(sessions, an_end_looks_once_at_a_session_that_was_kept) {
+  enum { FILES = 200, LOOKS = 20 };
+  fct_need("strace");
+  struct fct_world *world = fct_world_new();
+  struct fct_result kept =
+      FCT_EXECUTE(world, .mode = FCT_RUN, .options = FCT_LIST("--on-exit", "keep"), .script = "echo x > base/kept");
+  cr_assert_eq(kept.status, 0, "%s", kept.err);
+  struct fct_result id = FCT_EXECUTE(world, .script = "cd ../state/*/ && echo session-*");
+  cr_assert(strncmp(id.out, "session-", 8) == 0 && !strchr(id.out, ' ') && !strchr(id.out, '*'), "%s", id.out);
+  /* A state directory that has changed a moment ago is read anew for each name. */
+  struct fct_result result = FCT_EXECUTE(
+      world,
+      .script = fct_format("strace -f -qq -o ../trace -e trace=openat $FC_COMMAND run --base base --wait "
+                           "--no-guardian -- sh -ec 'i=0; while [ $i -lt %d ]; do i=$((i+1)); : > base/$i; done; "
+                           "cd ../state/*/; mkdir x; rmdir x' && ls -A base && grep -c %.*s ../trace",
+                           FILES, (int)strcspn(id.out, "\n"), id.out));
+  cr_assert_eq(result.status, 0, "%s", result.err);
+  cr_assert(strncmp(result.out, "kept\n", 5) == 0, "%s", result.out);
+  cr_expect_lt(atoi(result.out + 5), LOOKS, "opened %s times for %d files", result.out + 5, FILES);
 }
 
 Test(sessions, a_state_directory_that_others_may_write_is_not_used) {
