@@ -136,7 +136,7 @@ static enum fc_end_outcome end(struct fc_reaper *r, int opened, const char *name
                  lost ? "incomplete (a record could not be written)" : "damaged");
     return FC_END_CLOSED;
   }
-  if (opened < 0 || !fc_turn_take(r->fd, r->deadline_ns)) return FC_END_FAILED;
+  if (opened < 0) return FC_END_FAILED;
 
   uint8_t boot_id[16];
   const bool across_boot = fc_session_boot_id(boot_id) && memcmp(boot_id, h->boot_id, sizeof boot_id) != 0;

@@ -263,20 +263,52 @@ FC_EVERY_PROCESS static void mark_cells(const struct fc_journal *j, char *cells,
   }
 }
 
-/* Makes start and the cells behind it a record. */
-FC_EVERY_PROCESS static void commit(struct fc_journal *j, char *cells, uint32_t index, uint32_t count,
-                                    const struct fc_start_cell *start) {
-  memcpy(cells, start, sizeof *start);
-  struct fc_start_cell *const committed = (struct fc_start_cell *)(void *)cells;
-  committed->check = fc_journal_check(j->key, index, cells, count);
-  __atomic_store_n(&committed->word, start_word(j, index, count), __ATOMIC_RELEASE);
-}
-
 /* The cells from index on, mapped and present, or NULL. They do not cross the end of the ring. */
 FC_EVERY_PROCESS static char *cells_for(struct fc_journal *j, uint32_t index, uint32_t count) {
   const uint64_t at = fc_journal_at(j->capacity, index);
   char *const window = window_for(j, at + (uint64_t)count * FC_CELL_BYTES);
   return window && claim(j, window, index, at, count * FC_CELL_BYTES) ? window + at : NULL;
+}
+
+/* A checkpoint has passed the cell: nobody reads it any more. */
+FC_EVERY_PROCESS static bool is_passed(const struct fc_journal *j, uint32_t index) {
+  return (int32_t)(__atomic_load_n(&j->words->head, __ATOMIC_SEQ_CST) - index) > 0;
+}
+
+FC_EVERY_PROCESS static uint32_t given_up_word(const struct fc_journal *j, uint32_t index) {
+  return FC_MARK_GIVEN_UP | (fc_journal_lap(j->capacity, index) << 16);
+}
+
+bool fc_journal_give_up(struct fc_journal *j, uint32_t index) {
+  char *const cell = cells_for(j, index, 1);
+  if (!cell) return false;
+  uint32_t expected = 0;
+  return __atomic_compare_exchange_n((uint32_t *)(void *)cell, &expected, given_up_word(j, index), false,
+                                     __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) ||
+         expected == given_up_word(j, index) || (expected & 0xffu) == FC_MARK_CONT;
+}
+
+/* Why a record was not written: a checkpoint did not wait, or there is no page to write to. */
+static bool is_passed_or_given_up(struct fc_journal *j, uint32_t index) {
+  if (is_passed(j, index)) return true;
+  const char *const cell = cells_for(j, index, 1);
+  return cell && __atomic_load_n((const uint32_t *)(const void *)cell, __ATOMIC_RELAXED) == given_up_word(j, index);
+}
+
+/* Makes start and the cells behind it a record. False when a checkpoint was faster: either it has given the cell up, or
+ * (that mark has been punched out since) its head lies beyond. The word is never made 0 on the way: what a very late
+ * writer spoils would look torn, and not damaged. */
+FC_EVERY_PROCESS static bool commit(struct fc_journal *j, char *cells, uint32_t index, uint32_t count,
+                                    const struct fc_start_cell *start) {
+  const size_t behind_word = sizeof start->word;
+  memcpy(cells + behind_word, (const char *)start + behind_word, sizeof *start - behind_word);
+  struct fc_start_cell *const committed = (struct fc_start_cell *)(void *)cells;
+  committed->check = fc_journal_check(j->key, index, cells, count);
+  uint32_t before = __atomic_load_n(&committed->word, __ATOMIC_RELAXED);
+  return before != given_up_word(j, index) &&
+         __atomic_compare_exchange_n(&committed->word, &before, start_word(j, index, count), false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_RELAXED) &&
+         !is_passed(j, index);
 }
 
 /* Fills cells that a record does not fit into. Without it they read as a writer's that was killed. */
@@ -285,16 +317,22 @@ static void pad(struct fc_journal *j, uint32_t index, uint32_t count) {
   if (!cells) return;
   const struct fc_start_cell start = {.type = FC_REC_PAD};
   mark_cells(j, cells, index, count);
-  commit(j, cells, index, count, &start);
+  (void)commit(j, cells, index, count, &start);
 }
 
 /* Reserves count cells that stand side by side. */
 FC_EVERY_PROCESS static bool reserve(struct fc_journal *j, uint32_t count, uint32_t *index) {
   for (;;) {
-    const uint32_t used =
-        __atomic_load_n(&j->words->next, __ATOMIC_RELAXED) - __atomic_load_n(&j->words->head, __ATOMIC_RELAXED);
-    if (used + count > j->limit) return false;
+    /* In this order: a head that moves on in between can only make it look fuller than it is. */
+    const uint32_t head = __atomic_load_n(&j->words->head, __ATOMIC_ACQUIRE);
+    const uint32_t used = __atomic_load_n(&j->words->next, __ATOMIC_ACQUIRE) - head;
+    if (used + count > j->limit) {
+      if (__atomic_load_n(&j->words->head, __ATOMIC_ACQUIRE) == head) return false;
+      continue;
+    }
     *index = __atomic_fetch_add(&j->words->next, count, __ATOMIC_RELAXED);
+    /* Very many at once may all have found room: beyond this mark lies what a checkpoint punches out, or the head. */
+    if (*index + count - head > j->limit + j->capacity / 16 || *index + count - head > j->capacity) return false;
     const uint32_t left = j->capacity - (*index & (j->capacity - 1));
     if (count <= left) return true;
     pad(j, *index, left);
@@ -302,19 +340,26 @@ FC_EVERY_PROCESS static bool reserve(struct fc_journal *j, uint32_t count, uint3
   }
 }
 
-FC_EVERY_PROCESS int64_t fc_journal_append(struct fc_journal *j, const struct fc_record *r) {
-  const size_t len1 = name_len(&r->path);
-  const size_t len2 = name_len(&r->path2);
-  if (len1 > UINT16_MAX || len2 > UINT16_MAX) return lost(j, r);
-  const unsigned fixed = 1u + ((r->flags & FC_REC_INFO) ? 1u : 0u) + ((r->flags & FC_REC_TARGET) ? 1u : 0u);
-  const size_t count = fixed + (len1 + len2 + FC_CELL_PAYLOAD - 1) / FC_CELL_PAYLOAD;
-  if (count > FC_RECORD_CELLS_MAX) return lost(j, r);
-  uint32_t index;
-  if (!reserve(j, (uint32_t)count, &index)) return lost(j, r);
-  char *const cells = cells_for(j, index, (uint32_t)count);
-  if (!cells) return lost(j, r);
+/* A record that a checkpoint did not wait for is written anew when it spares something. One that claims something is
+ * not: what has happened meanwhile counts for it, and would not when it came later. */
+static bool is_said_again(const struct fc_record *r) {
+  switch (r->type) {
+  case FC_REC_USED:
+  case FC_REC_JOIN:
+  case FC_REC_EXEC:
+  case FC_REC_END:
+    return true;
+  default:
+    return is_destructive(r);
+  }
+}
 
-  mark_cells(j, cells, index, (uint32_t)count);
+/* Writes the record into the reserved cells. */
+FC_EVERY_PROCESS static bool fill(struct fc_journal *j, const struct fc_record *r, uint32_t index, uint32_t count,
+                                  unsigned fixed, size_t len1, size_t len2) {
+  char *const cells = cells_for(j, index, count);
+  if (!cells || is_passed(j, index)) return false;
+  mark_cells(j, cells, index, count);
   if (r->flags & FC_REC_INFO) memcpy(cells + FC_CELL_BYTES + 8, r->info, sizeof *r->info);
   struct cursor cursor = {cells + fixed * FC_CELL_BYTES, 0};
   put_name(&cursor, &r->path);
@@ -330,9 +375,25 @@ FC_EVERY_PROCESS int64_t fc_journal_append(struct fc_journal *j, const struct fc
   start.extra = r->extra;
   start.time_ns = r->time_ns;
   if (r->identity) start.identity = *r->identity;
-  commit(j, cells, index, (uint32_t)count, &start);
-  if ((index ^ (index + (uint32_t)count)) & ~(FC_WAKE_CELLS - 1)) fc_journal_wake(j->words);
-  return index;
+  return commit(j, cells, index, count, &start);
+}
+
+FC_EVERY_PROCESS int64_t fc_journal_append(struct fc_journal *j, const struct fc_record *r) {
+  const size_t len1 = name_len(&r->path);
+  const size_t len2 = name_len(&r->path2);
+  if (len1 > UINT16_MAX || len2 > UINT16_MAX) return lost(j, r);
+  const unsigned fixed = 1u + ((r->flags & FC_REC_INFO) ? 1u : 0u) + ((r->flags & FC_REC_TARGET) ? 1u : 0u);
+  const size_t count = fixed + (len1 + len2 + FC_CELL_PAYLOAD - 1) / FC_CELL_PAYLOAD;
+  if (count > FC_RECORD_CELLS_MAX) return lost(j, r);
+  uint32_t index;
+  do {
+    if (!reserve(j, (uint32_t)count, &index)) return lost(j, r);
+    if (fill(j, r, index, (uint32_t)count, fixed, len1, len2)) {
+      if ((index ^ (index + (uint32_t)count)) & ~(fc_journal_stride(j->capacity) - 1)) fc_journal_wake(j->words);
+      return index;
+    }
+  } while (is_passed_or_given_up(j, index) && is_said_again(r));
+  return lost(j, r);
 }
 
 void fc_journal_wake(struct fc_head_words *words) {
@@ -341,14 +402,14 @@ void fc_journal_wake(struct fc_head_words *words) {
 }
 
 void fc_journal_complete(struct fc_journal *j, int64_t index, enum fc_result result, const struct fc_object *target) {
-  if (index < 0) return;
+  if (index < 0 || is_passed(j, (uint32_t)index)) return; /* passed: it stays pending, which is the safe reading */
   const uint64_t at = fc_journal_at(j->capacity, (uint32_t)index);
   const uint64_t end = at + 3 * FC_CELL_BYTES;
   const uint64_t file_bytes = FC_HEADER_BYTES + (uint64_t)j->capacity * FC_CELL_BYTES;
   char *const window = window_for(j, end < file_bytes ? end : file_bytes);
   if (!window) return; /* stays pending, which is the safe reading */
   struct fc_start_cell *const start = (struct fc_start_cell *)(void *)(window + at);
-  /* A checkpoint may have passed over a call that took very long: then nothing is said any more. */
+  /* A checkpoint may pass over a call that takes very long: then nothing is said any more. */
   const uint32_t word = __atomic_load_n(&start->word, __ATOMIC_ACQUIRE);
   if ((word & ~UINT32_C(0xff00)) != (start_word(j, (uint32_t)index, 0))) return;
   const struct fc_object *checked = NULL;

@@ -16,15 +16,18 @@
  * met at its target       (FC_REC_TARGET) path cells    word | 0 | 56 bytes of path, path and path2 without a separator
  *
  * Writer: one atomic add on head->next reserves the cells; the bodies are written; `check`, keyed with the number from
- * the 0600 header, covers everything but `result` and the target cell; a release store of the start cell's word
+ * the 0600 header, covers everything but `result` and the target cell; a compare-and-swap of the start cell's word
  * commits. A writer killed before that leaves a start word of 0: the reader steps over such cells, and nothing else is
- * hidden. Destructive records are committed *before* the call with result 0 (pending) and completed after it; the
- * completing store carries a check of its own over the result and the target cell. A pending record counts as "removed
- * a user's name" (ownership.h). Creating records are appended *after* the call. So a race ends in a leak at worst.
- * Head: what lies before it has been made superfluous by a checkpoint (checkpoint.h), whose place an anchor in the
- * header tells; without one the head is cell 0. Hooks use half of the ring from the head on, the other half is for
- * CAPTURE records and checkpoints. Reader: anything that is neither a valid record nor an untouched or torn cell means
- * damage; a damaged journal proves nothing, and nothing of its session is deleted.
+ * hidden. A checkpoint that wants to pass such cells gives them up first, by the same compare-and-swap that commits: so
+ * a writer that was only slow (stopped, suspended) knows that its record will not be read, and writes it anew when that
+ * spares something. Destructive records are committed *before* the call with result 0 (pending) and completed after it;
+ * the completing store carries a check of its own over the result and the target cell. A pending record counts as
+ * "removed a user's name" (ownership.h). Creating records are appended *after* the call. So a race ends in a leak at
+ * worst. Head: what lies before it has been made superfluous by a checkpoint (checkpoint.h), whose place an anchor in
+ * the header tells; without one the head is cell 0. Hooks use half of the ring from the head on, the next eighth is for
+ * CAPTURE records and checkpoints of a session that lives, and the last quarter, which checkpoints punch out, is for
+ * the end alone. Reader: anything that is neither a valid record nor an untouched or torn cell means damage; a damaged
+ * journal proves nothing, and nothing of its session is deleted.
  */
 #ifndef FC_JOURNAL_H
 #define FC_JOURNAL_H
@@ -41,12 +44,13 @@
 #define FC_JOURNAL_CELLS_MAX (1u << 24)
 #define FC_JOURNAL_CELLS_MIN (1u << 9)
 #define FC_JOURNAL_BYTES_MAX (FC_HEADER_BYTES + FC_JOURNAL_CELLS_MAX * FC_CELL_BYTES)
-#define FC_WAKE_CELLS (1u << 16)     /* a writer that passes a multiple of this wakes the sweeper: 4 MiB */
+#define FC_STRIDE_MAX (1u << 16)     /* 4 MiB */
 #define FC_FIRST_WINDOW_BYTES 65536u /* the least that is ever mapped, and the smallest file */
 #define FC_RECORD_CELLS_MAX 255u
 
 #define FC_MARK_START 0xA5u
 #define FC_MARK_CONT 0x5Au
+#define FC_MARK_GIVEN_UP 0x99u /* in place of a start word: a checkpoint did not wait for this writer */
 
 enum fc_record_type {
   FC_REC_CREATE = 1, /* path now names an object that this session created */
@@ -101,7 +105,7 @@ enum fc_result {
 
 /* One start cell, as it stands in the file. */
 struct fc_start_cell {
-  uint32_t word;   /* marker | cells << 8 | lap << 16; 0 = not committed */
+  uint32_t word;   /* marker | cells << 8 | lap << 16; 0 = not committed. It never becomes 0 again */
   uint32_t check;  /* keyed checksum of everything below and of the continuation cells but the target cell */
   uint32_t result; /* enum fc_result in the low 8 bits, a keyed check in the upper 24; 0 = pending */
   uint32_t pid;
@@ -210,6 +214,15 @@ int64_t fc_journal_append(struct fc_journal *journal, const struct fc_record *re
 /* Completes the destructive record at index; target (may be NULL) says what stood at a rename's target. */
 void fc_journal_complete(struct fc_journal *journal, int64_t index, enum fc_result result,
                          const struct fc_object *target);
+
+/* Takes a cell whose start word is still missing away from its writer, who will know. False when it has been committed
+ * meanwhile, or cannot be reached. */
+bool fc_journal_give_up(struct fc_journal *journal, uint32_t index);
+
+/* A writer that passes a multiple of so many cells wakes the sweeper; a checkpoint is worth while after as many. */
+static inline uint32_t fc_journal_stride(uint32_t capacity) {
+  return capacity / 8 < FC_STRIDE_MAX ? capacity / 8 : FC_STRIDE_MAX;
+}
 
 /* Undoes every mapping of a reader or reaper; no thread may be using it. */
 void fc_journal_unmap(struct fc_journal *journal);

@@ -427,16 +427,12 @@ int fc_ownership_replay(struct fc_registry *r, struct fc_replay *replay) {
   }
 }
 
-/* A process that was killed inside system() may have a child that has left its memory, and with that the lock, and has
- * not arrived yet: half a millisecond on an idle machine. After this time it has arrived, or never will. */
-#define START_NS INT64_C(1000000000)
-
 unsigned fc_ownership_unseen(struct fc_registry *r, unsigned *alive, unsigned *arriving) {
   unsigned unseen = r->unseen_gone;
   *alive = *arriving = 0;
   const int64_t now = fc_journal_now();
   for (struct fc_process *p = r->processes; p; p = p->hh.next) {
-    const bool may_arrive = p->starts_ns && now < p->starts_ns + START_NS;
+    const bool may_arrive = p->starts_ns && now < p->starts_ns + FC_START_NS;
     if (may_arrive) (*arriving)++;
     if (may_arrive || (p->starts_ns && !p->child_arrived)) unseen++;
     if (!p->exec_open) continue;

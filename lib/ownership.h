@@ -46,6 +46,10 @@ bool fc_ownership_holds_in(struct fc_registry *registry, const struct fc_node *n
  * a checkpoint of a living session has overtaken the reader, who begins anew; -ENOMEM; or -errno. */
 int fc_ownership_replay(struct fc_registry *registry, struct fc_replay *replay);
 
+/* A process that was killed inside system() may have a child that has left its memory, and with that the lock, and has
+ * not arrived yet: half a millisecond on an idle machine. After this time it has arrived, or never will. */
+#define FC_START_NS INT64_C(1000000000)
+
 /* How many processes were seen to exec, or to start a child, and the new image has not been seen to arrive. *alive: how
  * many of these live by pid and start time (they had no fd to hold the lock with). *arriving: how many children may
  * still be on their way, since who was starting them was killed a moment ago. */

@@ -1,5 +1,6 @@
 #include "quarantine.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +13,13 @@ void fc_quarantine_begin(struct fc_quarantine *q, int base_fd, const char *id) {
   q->base_fd = base_fd;
   q->fd = -1;
   (void)snprintf(q->name, sizeof q->name, FC_QUARANTINE_PREFIX "%s", id);
+}
+
+bool fc_quarantine_stands(const char *base, const char *id) {
+  char path[PATH_MAX + 64];
+  struct statx st;
+  (void)snprintf(path, sizeof path, "%s/" FC_QUARANTINE_PREFIX "%s", base, id);
+  return fc_sys_statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &st) == 0;
 }
 
 int fc_quarantine_open(struct fc_quarantine *q, bool make) {

@@ -22,6 +22,9 @@ struct fc_quarantine {
 
 void fc_quarantine_begin(struct fc_quarantine *quarantine, int base_fd, const char *id);
 
+/* Something was left there, or somebody works in it. */
+bool fc_quarantine_stands(const char *base, const char *id);
+
 /* Opens the directory; make: creates it when missing. Returns 0, -ENOENT, or -errno (-EPERM: it is not a private
  * directory of ours). */
 int fc_quarantine_open(struct fc_quarantine *quarantine, bool make);

@@ -9,6 +9,7 @@
 #include "lease.h"
 #include "ownership.h"
 #include "permission.h"
+#include "turn.h"
 #include "unseen.h"
 
 #define MODE_IS(st, type) (((st)->stx_mode & S_IFMT) == (type))
@@ -466,14 +467,6 @@ void fc_reaper_pick(struct fc_reaper *r, struct fc_node *const *nodes, size_t co
   if (place.fd >= 0) (void)fc_sys_close(place.fd);
 }
 
-/* A sweep that was killed has left something there. */
-static bool has_quarantine(const struct fc_session_header *h) {
-  char path[PATH_MAX + 64];
-  struct statx st;
-  (void)snprintf(path, sizeof path, "%s/" FC_QUARANTINE_PREFIX "%s", h->base, h->id);
-  return fc_sys_statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &st) == 0;
-}
-
 int fc_reaper_open(struct fc_reaper *r, int dirfd, int fd, const struct fc_session_header *h, bool live,
                    int64_t deadline_ns, struct fc_reap_result *result) {
   memset(r, 0, sizeof *r);
@@ -488,7 +481,7 @@ int fc_reaper_open(struct fc_reaper *r, int dirfd, int fd, const struct fc_sessi
   r->deadline_ns = deadline_ns;
   r->registry.leader_pid = h->leader_pid;
   r->registry.leader_status = -1;
-  r->registry.no_captures = live && !has_quarantine(h);
+  r->registry.no_captures = live && !fc_quarantine_stands(h->base, h->id);
   fc_log_open(&r->log, &h->policy, h->path);
   int rc = fc_session_map(fd, h, &r->journal);
   if (rc < 0) return rc;
@@ -496,7 +489,12 @@ int fc_reaper_open(struct fc_reaper *r, int dirfd, int fd, const struct fc_sessi
   r->path2 = fc_arena_alloc(&r->registry.arena, FC_REAPER_PATH_BYTES);
   r->list = fc_arena_alloc(&r->registry.arena, FC_LIST_BYTES);
   if (!r->path || !r->path2 || !r->list) return -ENOMEM;
-  if (!live) fc_checkpoint_finish(fd, h);
+  if (!live) {
+    /* A guardian whose session was killed may be in the middle of a checkpoint, and the records move under a reader. */
+    if (!fc_turn_take(fd, deadline_ns)) return -EINTR;
+    r->journal.limit = h->capacity;
+    fc_checkpoint_finish(fd, h);
+  }
   rc = fc_replay_begin(&r->replay, &r->registry.arena, fd, h->key, h->capacity, !live);
   if (rc == 0) rc = fc_ownership_replay(&r->registry, &r->replay);
   if (rc == 0 && __atomic_load_n(&r->journal.words->lost_destructive, __ATOMIC_ACQUIRE)) rc = -EBADMSG;

@@ -83,9 +83,10 @@ struct fc_reaper {
 
 /* Maps and replays the session whose file is open as fd (O_RDWR) in the state directory dirfd. header has been checked
  * by fc_session_open_file or comes from a member; both fds and header must outlive the reaper. Not live: the caller
- * holds the exclusive member lock. deadline_ns is in CLOCK_BOOTTIME (FC_INFINITY_NS = none). Returns 0; -EBADMSG when
- * the journal is damaged or incomplete, so that it proves nothing; or -errno. Allocates nothing from the heap, touches
- * no errno; *reaper (zeroed here) is too large for a host's stack. fc_reaper_close in every case. */
+ * holds the exclusive member lock, and has the turn (turn.h) from here on, to be given back. deadline_ns is in
+ * CLOCK_BOOTTIME (FC_INFINITY_NS = none). Returns 0; -EBADMSG when the journal is damaged or incomplete, so that it
+ * proves nothing; or -errno. Allocates nothing from the heap, touches no errno; *reaper (zeroed here) is too large for
+ * a host's stack. fc_reaper_close in every case. */
 int fc_reaper_open(struct fc_reaper *reaper, int dirfd, int fd, const struct fc_session_header *header, bool live,
                    int64_t deadline_ns, struct fc_reap_result *result);
 

@@ -49,6 +49,9 @@ int fc_replay_begin(struct fc_replay *r, struct fc_arena *arena, int fd, uint64_
   }
   r->index = anchor ? anchor->checkpoint : 0;
   r->next = bounded(r, head.words.next);
+  /* The word is moved behind the anchor: one that is ahead tells that the newest anchor cannot be read. What the one
+   * before it (or none) says is not there any more, and would look torn. */
+  if ((int32_t)(head.words.head - r->head) > 0) return ended ? -EBADMSG : -EAGAIN;
   /* A checkpoint that lies elsewhere is none; without it nothing is known. */
   if (anchor && distance(r->head, r->index) >= distance(r->head, r->next)) return -EBADMSG;
   return 0;
@@ -62,27 +65,40 @@ static bool move_head(struct fc_replay *r) {
   if (!anchor || anchor->head == r->head) return true;
   const uint32_t moved = distance(r->head, anchor->head);
   for (unsigned i = 0; i < r->open_count; i++)
-    if (distance(r->head, r->open_cells[i]) < moved) return false;
+    if (distance(r->head, r->open[i].first) < moved) return false;
   if (distance(r->head, r->index) < moved) return false;
   r->head_sequence += moved;
   r->head = anchor->head;
   return true;
 }
 
+/* The first cell of the run that has been committed meanwhile, or the one behind the run. False: cannot be read. */
+static bool first_committed(const struct fc_replay *r, const struct fc_open_cells *run, uint32_t *index) {
+  for (uint32_t i = 0; i < run->count; i++) {
+    uint32_t word;
+    *index = run->first + i;
+    if (fc_sys_pread(r->fd, &word, sizeof word, (int64_t)fc_journal_at(r->capacity, *index)) != (long)sizeof word)
+      return false;
+    if ((word & 0xffu) == FC_MARK_START && word >> 16 == fc_journal_lap(r->capacity, *index)) return true;
+  }
+  *index = run->first + run->count;
+  return true;
+}
+
 bool fc_replay_resume(struct fc_replay *r, uint32_t next) {
   if (!move_head(r)) return false;
   uint32_t from = r->index;
-  for (unsigned i = 0; i < r->open_count; i++) {
-    uint32_t word;
-    const int64_t at = (int64_t)fc_journal_at(r->capacity, r->open_cells[i]);
-    if (fc_sys_pread(r->fd, &word, sizeof word, at) != (long)sizeof word) return false;
-    const bool committed =
-        (word & 0xffu) == FC_MARK_START && word >> 16 == fc_journal_lap(r->capacity, r->open_cells[i]);
-    if (committed && distance(r->head, r->open_cells[i]) < distance(r->head, from)) from = r->open_cells[i];
+  unsigned kept = 0; /* what lies behind the first that has been committed is met again */
+  for (; kept < r->open_count; kept++) {
+    struct fc_open_cells *run = &r->open[kept];
+    uint32_t committed;
+    if (!first_committed(r, run, &committed)) return false;
+    if (committed == run->first + run->count) continue;
+    from = committed;
+    run->count = committed - run->first;
+    if (run->count) kept++;
+    break;
   }
-  unsigned kept = 0; /* what lies behind is met again */
-  for (unsigned i = 0; i < r->open_count; i++)
-    if (distance(r->head, r->open_cells[i]) < distance(r->head, from)) r->open_cells[kept++] = r->open_cells[i];
   r->open_count = kept;
   r->index = from;
   r->next = bounded(r, next);
@@ -92,8 +108,11 @@ bool fc_replay_resume(struct fc_replay *r, uint32_t next) {
 
 static void remember_open(struct fc_replay *r, uint32_t index) {
   if (r->ended) return;
-  if (r->open_count < FC_REPLAY_OPEN_MAX)
-    r->open_cells[r->open_count++] = index;
+  struct fc_open_cells *last = r->open_count ? &r->open[r->open_count - 1] : NULL;
+  if (last && last->first + last->count == index)
+    last->count++;
+  else if (r->open_count < FC_REPLAY_OPEN_MAX)
+    r->open[r->open_count++] = (struct fc_open_cells){index, 1};
   else
     r->lost_track = true;
 }
@@ -138,10 +157,13 @@ static uint32_t word_of(const char *cell) {
   return word;
 }
 
-/* What a killed writer leaves: a start cell without its word, or a continuation cell that was ready before. */
+/* What a killed writer leaves: a start cell without its word, or a continuation cell that was ready before. Or one that
+ * a checkpoint did not wait for. */
 static bool is_torn(const struct fc_replay *r, uint32_t index, uint32_t word) {
-  return word == 0 || ((word & 0xffu) == FC_MARK_CONT && (word >> 8 & 0xffu) != 0 &&
-                       word >> 16 == fc_journal_lap(r->capacity, index));
+  if (word == 0) return true;
+  if (word >> 16 != fc_journal_lap(r->capacity, index)) return false;
+  const uint32_t middle = word >> 8 & 0xffu;
+  return (word & 0xffu) == FC_MARK_CONT ? middle != 0 : (word & 0xffffu) == FC_MARK_GIVEN_UP;
 }
 
 /* Copies len bytes of path that start `skip` payload bytes behind the first path cell, and tidies them. */
@@ -283,7 +305,13 @@ enum fc_replay_step fc_replay_next(struct fc_replay *r, struct fc_replayed *out)
     if (kind == FC_REPLAY_END) return FC_REPLAY_DAMAGED;
     if (kind != FC_REPLAY_RECORD) return kind;
     if (!is_checkpoint(type) || out->start.extra != (uint16_t)r->checkpoint) continue;
-    if (type != FC_REC_CK_END) return kind;
+    if (type != FC_REC_CK_END) {
+      r->restored++;
+      return kind;
+    }
+    uint32_t written; /* one that is missing in between would look torn */
+    memcpy(&written, &out->info, sizeof written);
+    if (!out->has_info || written != r->restored) return FC_REPLAY_DAMAGED;
     r->checkpoint = 0;
     r->index = r->head;
     r->open_count = 0;

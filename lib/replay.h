@@ -13,6 +13,12 @@
 #define FC_REPLAY_PATH_MAX 16384u
 #define FC_REPLAY_OPEN_MAX 64u
 
+/* Cells side by side whose start words are missing. */
+struct fc_open_cells {
+  uint32_t first;
+  uint32_t count;
+};
+
 struct fc_replay {
   int fd; /* of the session file, not owned */
   uint64_t key;
@@ -22,15 +28,16 @@ struct fc_replay {
   uint32_t head;  /* where the records begin that no checkpoint covers */
   uint64_t head_sequence;
   uint32_t checkpoint; /* generation of the one to read first; 0 = none, or read by now */
+  uint32_t restored;   /* records of it so far */
   char *buffer;        /* cells [buffer_first, buffer_first + buffer_count) */
   uint32_t buffer_first;
   uint32_t buffer_count;
   uint32_t torn;   /* cells stepped over */
   bool ended;      /* nobody writes any more */
-  bool lost_track; /* more open cells than fit */
+  bool lost_track; /* more runs of open cells than fit */
   bool overtaken;
   unsigned open_count; /* cells without a word, whose writers may still be at work (only while not ended) */
-  uint32_t open_cells[FC_REPLAY_OPEN_MAX];
+  struct fc_open_cells open[FC_REPLAY_OPEN_MAX];
   char *path; /* FC_REPLAY_PATH_MAX bytes each */
   char *path2;
 };
@@ -57,7 +64,8 @@ enum fc_replay_step {
 };
 
 /* Starts with the last checkpoint, whose records are given first, then at the head. Buffers come from arena. ended:
- * nobody writes any more, so that whatever stands behind the header's `next` is damage. Returns 0 or -errno. */
+ * nobody writes any more, so that whatever stands behind the header's `next` is damage. Returns 0; -EBADMSG when the
+ * place to start at cannot be told, or -EAGAIN when it is just being moved; or -errno. */
 int fc_replay_begin(struct fc_replay *replay, struct fc_arena *arena, int fd, uint64_t key, uint32_t capacity,
                     bool ended);
 

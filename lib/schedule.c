@@ -3,7 +3,8 @@
 #include "checkpoint.h"
 
 #define NS_PER_MS 1000000
-#define RETRY_NS 500000000 /* something was under way that a checkpoint could not pass */
+#define RETRY_NS 500000000                /* something was under way that a checkpoint could not pass */
+#define RETRY_MAX_NS INT64_C(16000000000) /* or none can be made, and looking costs */
 #define LONGEST_WAIT_MS (60 * 60 * 1000)
 
 bool fc_schedule_claim(int fd) { return fc_sys_lock(fd, FC_F_OFD_SETLK, F_WRLCK, FC_BYTE_SWEEPER, NULL) >= 0; }
@@ -33,6 +34,13 @@ static void wait_until(const struct fc_schedule *s, uint32_t seen, int64_t then_
   (void)fc_sys_futex(&s->words->wake, FC_FUTEX_WAIT, seen, (int)ms);
 }
 
+/* A pass gives back first what one that was killed has left in the quarantine. */
+static void recover(const struct fc_schedule *s) {
+  const struct fc_sweep sweep = {.what = FC_SWEEP_EXPIRED};
+  struct fc_sweep_result result;
+  (void)fc_sweeper_pass(s->dirfd, s->fd, s->header, &sweep, &s->stop, FC_INFINITY_NS, &result);
+}
+
 void fc_schedule_run(struct fc_schedule *s) {
   const struct fc_policy *p = &s->header->policy;
   const bool expires = fc_sweeper_is_wanted(p);
@@ -40,15 +48,18 @@ void fc_schedule_run(struct fc_schedule *s) {
   bool leader_done = false;
   struct fc_checkpoint_memory checkpoint = {0};
   int64_t not_before = 0; /* the next try of a checkpoint */
+  int64_t pause = RETRY_NS;
   for (;;) {
     const uint32_t seen = __atomic_load_n(&s->words->wake, __ATOMIC_ACQUIRE);
     if (__atomic_load_n(&s->stop, __ATOMIC_ACQUIRE)) return;
     const bool leader = !leader_done && __atomic_load_n(&s->leader_ended, __ATOMIC_ACQUIRE) != 0;
     const int64_t now = fc_journal_now();
-    if (fc_checkpoint_is_due(s->words, &checkpoint) && now >= not_before) {
+    if (fc_checkpoint_is_due(s->header->capacity, s->words, &checkpoint) && now >= not_before) {
       const int rc = fc_checkpoint_make(s->fd, s->header, &checkpoint, FC_INFINITY_NS);
       if (rc == -ESTALE || rc == -EBADMSG) return;
-      if (rc < 0) not_before = fc_journal_now() + RETRY_NS;
+      if (rc == -EBUSY) recover(s);
+      pause = rc == 0 || rc == -EAGAIN || rc == -EBUSY ? RETRY_NS : pause < RETRY_MAX_NS ? 2 * pause : pause;
+      if (rc < 0) not_before = fc_journal_now() + pause;
       continue;
     }
     if (!leader && now < next) {

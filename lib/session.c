@@ -16,6 +16,7 @@
 #define PUBLISH_TRIES 8 /* another session may remove the empty state directory while we make our file */
 #define LOCK_PAGE 4096u
 #define NS_PER_S 1000000000
+#define FIELD_THREADS 20
 #define USER_HZ 100 /* of /proc/PID/stat, on every machine */
 #define JOIN_TRIES 5
 #define JOIN_PAUSE_MS 10
@@ -81,11 +82,14 @@ int64_t fc_session_start_time(uint32_t pid) {
   char text[512];
   (void)snprintf(path, sizeof path, "/proc/%u/stat", pid);
   if (read_file(path, text, sizeof text) <= 0) return -1;
-  const char *p = strrchr(text, ')');                             /* the name in parentheses may hold anything */
-  if (!p || p[1] != ' ' || p[2] == 'Z' || p[2] == 'X') return -1; /* a zombie needs no files any more */
+  const char *p = strrchr(text, ')'); /* the name in parentheses may hold anything */
+  if (!p || p[1] != ' ') return -1;
+  const bool zombie = p[2] == 'Z' || p[2] == 'X';
   for (int field = 2; field < 22; field++) {
     p = strchr(p + 1, ' ');
     if (!p) return -1;
+    /* A zombie needs no files any more, unless only its first thread has ended. */
+    if (field == FIELD_THREADS - 1 && zombie && p[1] <= '1' && p[2] == ' ') return -1;
   }
   int64_t ticks = 0;
   for (p++; *p >= '0' && *p <= '9'; p++) ticks = ticks * 10 + (*p - '0');
@@ -370,7 +374,8 @@ int fc_session_map(int fd, const struct fc_session_header *h, struct fc_journal 
   journal->first_bytes = FC_FIRST_WINDOW_BYTES;
   journal->words = (struct fc_head_words *)(void *)(first + offsetof(struct fc_session_header, words));
   journal->key = h->key;
-  journal->capacity = journal->limit = h->capacity;
+  journal->capacity = h->capacity;
+  journal->limit = h->capacity / 8 * 5;
   return 0;
 }
 

@@ -130,8 +130,8 @@ int fc_session_establish(struct fc_session *session, const struct fc_config *con
  * fit. */
 const char *fc_session_split(const char *path, char *dir, size_t size);
 
-/* Maps the journal of the open session file fd for somebody who is no member. 0 or -errno.
- */
+/* Maps the journal of the open session file fd for somebody who is no member, and who may write a little more than
+ * members, as long as the session lives. 0 or -errno. */
 int fc_session_map(int fd, const struct fc_session_header *header, struct fc_journal *journal);
 
 /* The value for FILECLEANUP_SESSION that lets another process join: id, device and inode of the file, and its path with
@@ -199,7 +199,7 @@ uint64_t fc_session_check(const struct fc_session_header *header);
 uint32_t fc_session_pid_space(void);
 
 /* When a process was started, CLOCK_BOOTTIME to a hundredth of a second (field 22 of /proc/PID/stat), or -1 when it is
- * gone or a zombie. */
+ * gone or a zombie none of whose threads runs any more. */
 int64_t fc_session_start_time(uint32_t pid);
 
 #endif

@@ -35,6 +35,10 @@ struct inode_state {
   uint64_t record;
   uint32_t zero[12];
 };
+struct end_state {
+  uint32_t records; /* of the checkpoint before this one; first, for replay.c */
+  uint32_t zero[13];
+};
 struct whole_state {
   uint64_t data_moved, root_data_moved;
   int32_t leader_status;
@@ -47,11 +51,13 @@ _Static_assert(sizeof(struct program_state) == FC_CELL_PAYLOAD, "cell layout");
 _Static_assert(sizeof(struct place_state) == FC_CELL_PAYLOAD, "cell layout");
 _Static_assert(sizeof(struct inode_state) == FC_CELL_PAYLOAD, "cell layout");
 _Static_assert(sizeof(struct whole_state) == FC_CELL_PAYLOAD, "cell layout");
+_Static_assert(sizeof(struct end_state) == FC_CELL_PAYLOAD, "cell layout");
 
 struct writer {
   struct fc_registry *registry;
   struct fc_journal *journal;
   uint16_t generation;
+  struct end_state *end;
 };
 
 static int64_t put(const struct writer *w, const struct fc_record *fields, const void *state) {
@@ -61,6 +67,7 @@ static int64_t put(const struct writer *w, const struct fc_record *fields, const
   record.flags = FC_REC_INFO;
   record.extra = w->generation;
   record.info = &object;
+  w->end->records++;
   return fc_journal_append(w->journal, &record);
 }
 
@@ -69,7 +76,8 @@ static bool matters(struct fc_registry *r, const struct fc_node *n) {
 }
 
 uint32_t fc_snapshot_cells(struct fc_registry *r) {
-  uint64_t cells = 16 + 2 * (uint64_t)HASH_COUNT(r->processes) + 2 * FC_SNAPSHOT_INODES;
+  const uint64_t inodes = HASH_COUNT(r->inodes) < FC_SNAPSHOT_INODES ? HASH_COUNT(r->inodes) : FC_SNAPSHOT_INODES;
+  uint64_t cells = 16 + 2 * (uint64_t)HASH_COUNT(r->processes) + 2 * inodes;
   for (struct fc_node *n = fc_registry_postorder(&r->root, NULL); n; n = fc_registry_postorder(&r->root, n)) {
     if (!matters(r, n)) continue;
     size_t len = 0;
@@ -113,13 +121,15 @@ static bool put_nodes(const struct writer *w, char *path) {
 /* N6 asks for the creator of what is tracked; the other words are about what the process may still do. */
 static bool put_processes(const struct writer *w) {
   struct fc_registry *r = w->registry;
+  const int64_t now = fc_journal_now();
   for (struct fc_process *p = r->processes; p; p = p->hh.next) p->mentioned = false;
   for (struct fc_node *n = fc_registry_postorder(&r->root, NULL); n; n = fc_registry_postorder(&r->root, n)) {
     struct fc_process *creator = fc_ownership_tracked(r, n) ? fc_registry_process(r, n->pid, false) : NULL;
     if (creator) creator->mentioned = true;
   }
   for (struct fc_process *p = r->processes; p; p = p->hh.next) {
-    if (!p->mentioned && fc_session_start_time(p->pid) < 0) {
+    const bool may_start = p->starts_ns && now < p->starts_ns + FC_START_NS;
+    if (!p->mentioned && !may_start && fc_session_start_time(p->pid) < 0) {
       if (p->exec_open || (p->starts_ns && !p->child_arrived)) r->unseen_gone++;
       continue;
     }
@@ -171,7 +181,8 @@ static bool put_inodes(const struct writer *w) {
 
 int fc_snapshot_write(struct fc_registry *r, struct fc_journal *journal, uint32_t generation, char *path,
                       uint32_t *first) {
-  const struct writer w = {r, journal, (uint16_t)generation};
+  struct end_state state = {0};
+  const struct writer w = {r, journal, (uint16_t)generation, &state};
   const struct fc_record begin = {.type = FC_REC_CK_BEGIN};
   const struct fc_record end = {.type = FC_REC_CK_END};
   const struct node_state nothing = {0};
@@ -186,7 +197,7 @@ int fc_snapshot_write(struct fc_registry *r, struct fc_journal *journal, uint32_
   whole.removed = r->removed;
   whole.renamed_out = r->renamed_out;
   const struct fc_record all = {.type = FC_REC_CK_WHOLE};
-  if (put(&w, &all, &whole) < 0 || put(&w, &end, &nothing) < 0) return -ENOSPC;
+  if (put(&w, &all, &whole) < 0 || put(&w, &end, &state) < 0) return -ENOSPC;
   *first = (uint32_t)at;
   return 0;
 }

@@ -22,11 +22,11 @@ extern struct fc_member fc_member;
 
 /* Words that are zero again in a fork child, but not in a vfork child, which shares our memory (MADV_WIPEONFORK). */
 struct fc_wiped {
-  uint32_t pid;     /* of the process that owns this memory; 0 = not asked yet */
-  uint32_t left;    /* it has left its sessions */
-  uint32_t sweeps;  /* bit i: it has started a thread that sweeps session i */
-  uint32_t told;    /* its program's name has been recorded */
-  uint32_t outside; /* bit i: OUTSIDE has been written to session i */
+  uint32_t pid;                  /* of the process that owns this memory; 0 = not asked yet */
+  uint32_t left;                 /* it has left its sessions */
+  uint32_t sweeps;               /* bit i: it has started a thread that sweeps session i */
+  uint32_t told;                 /* its program's name has been recorded */
+  uint32_t outside[FC_NEST_MAX]; /* OUTSIDE has been written to session i, whose head was at this number less one */
 };
 
 /* Sets the wiped page up. False when the kernel does not offer it (before 4.14): then the shim stays inert. */

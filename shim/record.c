@@ -6,7 +6,7 @@
 
 #define KNOWN_HINTS 4096 /* 32 KiB of address space; only the pages that are touched cost anything */
 #define REPORTED_HINTS 512
-#define HURRY_CELLS 1024u /* behind each FC_WAKE_CELLS: one of the records there will be a creation's */
+#define HURRY_PART 64u /* of each stride: one of the records there will be a creation's */
 
 /* Hashes of names that this process created (known) or has reported as used. A hit saves the question for the
  * directory's inode, or a second USED; whose the object is, its identity decides. Copied by fork, which is right. Two
@@ -73,8 +73,8 @@ void fc_record_created_target(struct fc_target *target, int dirfd, const char *p
                                      .path = target->relative[i]};
     const int64_t index = fc_journal_append(journal, &record);
     if (index >= 0) hint_put(known, KNOWN_HINTS, hash_of((unsigned)i, &target->relative[i]));
-    if (index >= 0 && (index & (FC_WAKE_CELLS - 1)) < HURRY_CELLS && index >= FC_WAKE_CELLS)
-      fc_sweeping_hurry((unsigned)i);
+    const uint32_t stride = fc_journal_stride(journal->capacity);
+    if (index >= stride && (index & (stride - 1)) < stride / HURRY_PART) fc_sweeping_hurry((unsigned)i);
     fc_target_close(target);
     fc_sweeping_consider((unsigned)i, record.time_ns);
     return;
@@ -213,14 +213,16 @@ void fc_record_removing(struct fc_pending *pending, int dirfd, const char *path)
   fc_target_close(&target);
 }
 
-/* N6, once for each process. */
+/* N6, once for each process and checkpoint: one that is taken for dead (other pid namespaces) would be forgotten. */
 static void note_outside(void) {
   struct fc_wiped *wiped = fc_member_wiped();
   for (unsigned i = 0; i < fc_member.count; i++) {
-    if (__atomic_load_n(&wiped->outside, __ATOMIC_RELAXED) & (1u << i)) continue;
+    uint32_t since = __atomic_load_n(&fc_member.sessions[i].journal.words->head, __ATOMIC_ACQUIRE) + 1;
+    if (since == 0) since = 1;
+    if (__atomic_load_n(&wiped->outside[i], __ATOMIC_RELAXED) == since) continue;
     const struct fc_record record = {.type = FC_REC_OUTSIDE, .pid = fc_member_pid(), .time_ns = fc_journal_now()};
     (void)fc_journal_append(&fc_member.sessions[i].journal, &record);
-    __atomic_fetch_or(&wiped->outside, 1u << i, __ATOMIC_RELAXED);
+    __atomic_store_n(&wiped->outside[i], since, __ATOMIC_RELAXED);
   }
 }
 

@@ -4,7 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+#include "checkpoint.h"
+#include "snapshot.h"
 
 void journal_world_begin(struct journal_world *w) {
   static char *const no_environment[] = {NULL};
@@ -21,6 +25,39 @@ void journal_world_begin(struct journal_world *w) {
   cr_assert_eq(fc_session_create(&w->session, &config, &base, no_environment, message, sizeof message), 0, "%s",
                message);
   (void)close(base.fd);
+}
+
+void journal_world_begin_small(struct journal_world *w, uint32_t cells) {
+  struct rlimit before;
+  cr_assert_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const struct rlimit small = {FC_HEADER_BYTES + cells * FC_CELL_BYTES, before.rlim_max};
+  cr_assert_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+  journal_world_begin(w);
+  cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+  cr_assert_eq(w->session.header->capacity, cells);
+}
+
+void journal_world_restart(struct journal_world *w, uint32_t start) {
+  struct fc_session_header *const h = (struct fc_session_header *)(void *)w->session.journal.first;
+  const int fd = journal_world_fd(w);
+  const int punch_and_keep_size = 3;
+  cr_assert_eq(fallocate(fd, punch_and_keep_size, FC_HEADER_BYTES, (off_t)h->capacity * FC_CELL_BYTES), 0);
+  (void)close(fd);
+  h->words.next = h->words.head = start;
+  h->words.lost_destructive = h->words.lost_creating = 0;
+  memset(h->anchors, 0, sizeof h->anchors);
+  w->session.journal.claimed = 0;
+  if (start == 0) return;
+  static struct fc_registry nothing;
+  memset(&nothing, 0, sizeof nothing);
+  nothing.leader_status = -1;
+  char path[64];
+  struct fc_anchor anchor = {.sequence = start, .generation = 1, .head = start};
+  struct fc_journal journal = w->session.journal;
+  cr_assert_eq(fc_snapshot_write(&nothing, &journal, 1, path, &anchor.checkpoint), 0);
+  anchor.check = fc_journal_anchor_check(h->key, &anchor);
+  h->anchors[0] = anchor;
+  fc_registry_free(&nothing);
 }
 
 void journal_world_end(struct journal_world *w) {
@@ -110,6 +147,22 @@ void world_rename_onto(struct journal_world *w, unsigned pid, const char *from, 
                        unsigned target_ino) {
   const struct fc_object target = object_of(target_ino ? target_ino : 888888, 1);
   fc_journal_complete(&w->session.journal, rename_record(w, pid, from, ino, to), FC_RESULT_ONTO, &target);
+}
+
+int world_checkpoint(struct journal_world *w) {
+  const int fd = journal_world_fd(w);
+  struct fc_checkpoint_memory memory = {.then_next = w->session.journal.words->next, .then_ns = 1};
+  const int rc = fc_checkpoint_make(fd, w->session.header, &memory, FC_INFINITY_NS);
+  (void)close(fd);
+  return rc;
+}
+
+void world_churn(struct journal_world *w, uint32_t cells) {
+  const uint32_t begin = w->session.journal.words->next;
+  while (w->session.journal.words->next - begin < cells) {
+    cr_assert_geq(world_create(w, WORLD_DEAD_PID, "churn", 777, false), 0);
+    world_unlink_own(w, WORLD_DEAD_PID, "churn", 777);
+  }
 }
 
 bool world_tracked(struct fc_registry *registry, const char *path) {

@@ -7,12 +7,19 @@
 #include "ownership.h"
 #include "session.h"
 
+#define WORLD_DEAD_PID 0x7ffffff0u /* beyond every kernel's largest */
+
 struct journal_world {
   char dir[64];
   struct fc_session session;
 };
 
 void journal_world_begin(struct journal_world *world);
+/* With a ring of so many cells: a small one is full, and wraps, soon. */
+void journal_world_begin_small(struct journal_world *world, uint32_t cells);
+
+/* Empties the journal; it goes on at cell `start`, as if checkpoints had covered everything before it. */
+void journal_world_restart(struct journal_world *world, uint32_t start);
 void journal_world_end(struct journal_world *world);
 
 /* An open fd of the session file. */
@@ -31,6 +38,13 @@ void world_rename_new(struct journal_world *world, unsigned pid, const char *fro
 /* Onto an object with inode `target_ino`, 0 = one that nobody knows. */
 void world_rename_onto(struct journal_world *world, unsigned pid, const char *from, unsigned ino, const char *to,
                        unsigned target_ino);
+
+/* Makes a checkpoint, whatever has been written since the last one. The result of fc_checkpoint_make. What was reserved
+ * before the call and not written counts as stuck. */
+int world_checkpoint(struct journal_world *world);
+
+/* So many cells of records that leave nothing behind. */
+void world_churn(struct journal_world *world, uint32_t cells);
 
 bool world_tracked(struct fc_registry *registry, const char *path);
 struct fc_identity world_identity(unsigned ino);
