@@ -75,6 +75,7 @@ int journal_world_fd(const struct journal_world *w) {
 int journal_world_replay(const struct journal_world *w, int fd, struct fc_registry *registry) {
   struct fc_replay replay;
   memset(registry, 0, sizeof *registry);
+  registry->leader_pid = w->session.header->leader_pid;
   registry->leader_status = -1;
   int rc = fc_replay_begin(&replay, &registry->arena, fd, w->session.header->key, w->session.header->capacity, true);
   if (rc == 0) rc = fc_ownership_replay(registry, &replay);
