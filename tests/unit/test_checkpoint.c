@@ -262,7 +262,7 @@ Test(checkpoint, the_end_waits_for_the_one_who_makes_a_checkpoint) {
   const int maker = journal_world_fd(&world);
   const int reaper_fd = journal_world_fd(&world);
   static struct fc_reaper reaper;
-  struct fc_reap_result result;
+  struct fc_reap_result result = {0};
   cr_assert(fc_turn_take(maker, 0));
   const int64_t soon = fc_journal_now() + 20000000;
   cr_expect_eq(fc_reaper_open(&reaper, -1, reaper_fd, world.session.header, false, soon, &result), -EINTR);

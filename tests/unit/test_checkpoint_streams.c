@@ -278,9 +278,10 @@ static const char *difference(struct fc_registry *a, struct fc_registry *b) {
   const char *path = "the session";
   unsigned alive_a;
   unsigned alive_b;
+  unsigned arriving;
   SAME("status", a->leader_status, b->leader_status);
   SAME("data moved", a->data_moved != 0, b->data_moved != 0);
-  SAME("unseen", fc_ownership_unseen(a, &alive_a), fc_ownership_unseen(b, &alive_b));
+  SAME("unseen", fc_ownership_unseen(a, &alive_a, &arriving), fc_ownership_unseen(b, &alive_b, &arriving));
   SAME("unseen alive", alive_a, alive_b);
   return NULL;
 }
