@@ -9,12 +9,13 @@
 #include "sys.h"
 
 #define LINE_BYTES 1024
-#define MESSAGES_MAX (1024 * 1024) /* the default file stops growing here: it is for people, not for archives */
+#define MESSAGES_MAX (1024 * 1024) /* the default file stops growing here: it is for people, and nobody rotates it */
 #define SYSLOG_USER (1 << 3)
 
 void fc_log_open(struct fc_log *log, const struct fc_policy *policy, const char *session_path) {
   log->level = policy->log_level;
   log->target[0] = '\0';
+  log->bounded = false;
   if (policy->log_file[0]) {
     (void)snprintf(log->target, sizeof log->target, "%s", policy->log_file);
     return;
@@ -23,6 +24,7 @@ void fc_log_open(struct fc_log *log, const struct fc_policy *policy, const char 
   if (!slash) return;
   const size_t len = (size_t)(slash - session_path);
   if (len + sizeof "/messages" > sizeof log->target) return;
+  log->bounded = true;
   memcpy(log->target, session_path, len);
   memcpy(log->target + len, "/messages", sizeof "/messages");
 }
@@ -57,12 +59,13 @@ void fc_log_write(const struct fc_log *log, enum fc_log_level level, const char 
   char line[LINE_BYTES + 64];
   const int n =
       snprintf(line, sizeof line, "%lld [%d] %s: %s\n", (long long)now.tv_sec, fc_sys_getpid(), names[level], text);
+  /* By name for each line: a file that logrotate has moved away is not written to any more. */
   const int fd =
       fc_sys_openat(AT_FDCWD, log->target, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
   if (fd < 0 || n <= 0) return;
   struct statx st;
   const size_t len = (size_t)n < sizeof line ? (size_t)n : sizeof line - 1;
-  if (fc_sys_statx(fd, "", AT_EMPTY_PATH, STATX_SIZE, &st) == 0 && st.stx_size < MESSAGES_MAX)
+  if (!log->bounded || (fc_sys_statx(fd, "", AT_EMPTY_PATH, STATX_SIZE, &st) == 0 && st.stx_size < MESSAGES_MAX))
     (void)fc_sys_write(fd, line, len); /* a full disk loses a line, never the host */
   (void)fc_sys_close(fd);
 }
