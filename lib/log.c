@@ -42,6 +42,15 @@ static void to_syslog(enum fc_log_level level, const char *line) {
   (void)fc_sys_close(fd);
 }
 
+/* May len bytes more be written? Beyond RLIMIT_FSIZE a write kills the host with SIGXFSZ. */
+static bool has_room(const struct fc_log *log, int fd, size_t len) {
+  struct statx st;
+  if (fc_sys_statx(fd, "", AT_EMPTY_PATH, STATX_SIZE, &st) < 0) return false;
+  if (log->bounded && st.stx_size >= MESSAGES_MAX) return false;
+  const uint64_t limit = fc_sys_soft_limit(FC_RLIMIT_FSIZE);
+  return limit >= len && st.stx_size <= limit - len;
+}
+
 void fc_log_write(const struct fc_log *log, enum fc_log_level level, const char *format, ...) {
   if (level > log->level || !log->target[0]) return;
   static const char *const names[] = {"", "error", "warning", "info", "debug"};
@@ -63,9 +72,7 @@ void fc_log_write(const struct fc_log *log, enum fc_log_level level, const char 
   const int fd =
       fc_sys_openat(AT_FDCWD, log->target, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
   if (fd < 0 || n <= 0) return;
-  struct statx st;
   const size_t len = (size_t)n < sizeof line ? (size_t)n : sizeof line - 1;
-  if (!log->bounded || (fc_sys_statx(fd, "", AT_EMPTY_PATH, STATX_SIZE, &st) == 0 && st.stx_size < MESSAGES_MAX))
-    (void)fc_sys_write(fd, line, len); /* a full disk loses a line, never the host */
+  if (has_room(log, fd, len)) (void)fc_sys_write(fd, line, len); /* a full disk loses a line, never the host */
   (void)fc_sys_close(fd);
 }

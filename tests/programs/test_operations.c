@@ -73,6 +73,21 @@ Test(operations, named_log_file_grows_beyond_the_limit_of_the_default_one) {
   cr_expect_str_eq(result.out, "", "%s", result.out);
 }
 
+/* A write beyond RLIMIT_FSIZE kills by SIGXFSZ; where the start of a session logs, no signal is blocked. */
+Test(operations, log_file_larger_than_the_programs_limit_does_not_kill_the_program) {
+  const struct fct_world *world = fct_world_new();
+  /* The reaping of what the dead have left logs by their policy. */
+  struct fct_result result =
+      FCT_EXECUTE(world, .shell = "/bin/bash",
+                  .script = "export FILECLEANUP_LOG=info FILECLEANUP_LOG_FILE=$PWD/log FILECLEANUP_BASE_DIR=$BASE\n"
+                            "{ $FC_COMMAND run --no-guardian -- sh -c 'touch base/a; kill -9 $$'; } 2> killed\n"
+                            "ls base; truncate -s 300M log; ulimit -f $((280 * 1024))\n"
+                            "LD_PRELOAD=" FC_BUILD_DIR "/libfilecleanup_preload.so sh -c 'ls base; touch base/b'\n"
+                            "echo $?; ls base; stat -c %s log");
+  cr_expect_str_eq(result.err, "", "%s", result.err);
+  cr_expect_str_eq(result.out, "a\n0\n314572800\n", "%s", result.out);
+}
+
 Test(operations, syslog_gets_one_datagram_for_each_line) {
   fct_need_root();
   fct_need("python3");
