@@ -9,12 +9,13 @@
 #include "sys.h"
 
 #define LINE_BYTES 1024
-#define MESSAGES_MAX (1024 * 1024) /* the default file stops growing here: it is for people, not for archives */
+#define MESSAGES_MAX (1024 * 1024) /* the default file stops growing here: it is for people, and nobody rotates it */
 #define SYSLOG_USER (1 << 3)
 
 void fc_log_open(struct fc_log *log, const struct fc_policy *policy, const char *session_path) {
   log->level = policy->log_level;
   log->target[0] = '\0';
+  log->bounded = false;
   if (policy->log_file[0]) {
     (void)snprintf(log->target, sizeof log->target, "%s", policy->log_file);
     return;
@@ -23,6 +24,7 @@ void fc_log_open(struct fc_log *log, const struct fc_policy *policy, const char 
   if (!slash) return;
   const size_t len = (size_t)(slash - session_path);
   if (len + sizeof "/messages" > sizeof log->target) return;
+  log->bounded = true;
   memcpy(log->target, session_path, len);
   memcpy(log->target + len, "/messages", sizeof "/messages");
 }
@@ -38,6 +40,15 @@ static void to_syslog(enum fc_log_level level, const char *line) {
     if (n > 0) (void)fc_sys_write(fd, message, (size_t)n); /* nobody listens: there is nobody to tell it to either */
   }
   (void)fc_sys_close(fd);
+}
+
+/* May len bytes more be written? Beyond RLIMIT_FSIZE a write kills the host with SIGXFSZ. */
+static bool has_room(const struct fc_log *log, int fd, size_t len) {
+  struct statx st;
+  if (fc_sys_statx(fd, "", AT_EMPTY_PATH, STATX_SIZE, &st) < 0) return false;
+  if (log->bounded && st.stx_size >= MESSAGES_MAX) return false;
+  const uint64_t limit = fc_sys_soft_limit(FC_RLIMIT_FSIZE);
+  return limit >= len && st.stx_size <= limit - len;
 }
 
 void fc_log_write(const struct fc_log *log, enum fc_log_level level, const char *format, ...) {
@@ -57,12 +68,11 @@ void fc_log_write(const struct fc_log *log, enum fc_log_level level, const char 
   char line[LINE_BYTES + 64];
   const int n =
       snprintf(line, sizeof line, "%lld [%d] %s: %s\n", (long long)now.tv_sec, fc_sys_getpid(), names[level], text);
+  /* By name for each line: a file that logrotate has moved away is not written to any more. */
   const int fd =
       fc_sys_openat(AT_FDCWD, log->target, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
   if (fd < 0 || n <= 0) return;
-  struct statx st;
   const size_t len = (size_t)n < sizeof line ? (size_t)n : sizeof line - 1;
-  if (fc_sys_statx(fd, "", AT_EMPTY_PATH, STATX_SIZE, &st) == 0 && st.stx_size < MESSAGES_MAX)
-    (void)fc_sys_write(fd, line, len); /* a full disk loses a line, never the host */
+  if (has_room(log, fd, len)) (void)fc_sys_write(fd, line, len); /* a full disk loses a line, never the host */
   (void)fc_sys_close(fd);
 }

@@ -7,11 +7,13 @@
 #define FC_LOG_H
 
 #include <limits.h>
+#include <stdbool.h>
 
 #include "config.h"
 
 struct fc_log {
   unsigned level; /* enum fc_log_level */
+  bool bounded;   /* the default file, which stops growing */
   char target[PATH_MAX];
 };
 
