@@ -10,7 +10,7 @@ TestSuite(manual, .fini = fct_teardown, .timeout = 120);
  *   items PAGE SECTION    the .It lines of a section
  *   options               the options on standard input, where mdoc or a help text names them, as --name
  *   same WHAT             says how the files `help` and `page` differ */
-static const char helpers[] = "man=" FC_SOURCE_DIR "/man\n"
+static const char helpers[] = "man=" FC_SOURCE_DIR "/scripts/packaging/man\n"
                               "section() { sed -n \"/^\\.Sh $2\\$/,/^\\.Sh /p\" \"$man/$1\"; }\n"
                               "items() { section \"$1\" \"$2\" | grep '^\\.It'; }\n"
                               "page_options() { grep -oE '(Fl|[|]) -[a-z-]+' | sed 's/.* /-/'; }\n"
