@@ -127,6 +127,11 @@ static enum fc_end_outcome end(struct fc_reaper *r, int opened, const char *name
   const bool asked_for = state == FC_STATE_CLOSED && r->journal.words->ended == FC_ENDED_KEPT;
   if (state != FC_STATE_LIVE && state != FC_STATE_REAPING && !asked_for) return FC_END_CLOSED;
   if (fc_named_is_dormant(h, r->journal.words)) return FC_END_DORMANT;
+  uint8_t boot_id[16];
+  const bool across_boot = fc_session_boot_id(boot_id) && memcmp(boot_id, h->boot_id, sizeof boot_id) != 0;
+  /* Without a power failure a hole among the records is what a killed writer leaves. With one it may be a page that never
+   * reached the disk, with the removal of a user's file on it, while the page behind it, with what took its place, did. */
+  if (opened == 0 && across_boot && r->replay.torn > 0) opened = -EBADMSG;
   if (opened == -EBADMSG) {
     r->result->damaged = true;
     const bool lost = __atomic_load_n(&r->journal.words->lost_destructive, __ATOMIC_ACQUIRE) != 0;
@@ -138,8 +143,6 @@ static enum fc_end_outcome end(struct fc_reaper *r, int opened, const char *name
   }
   if (opened < 0) return FC_END_FAILED;
 
-  uint8_t boot_id[16];
-  const bool across_boot = fc_session_boot_id(boot_id) && memcmp(boot_id, h->boot_id, sizeof boot_id) != 0;
   unsigned alive = 0;
   unsigned arriving = 0;
   const unsigned unseen = across_boot ? 0 : fc_ownership_unseen(&r->registry, &alive, &arriving);
