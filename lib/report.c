@@ -18,9 +18,13 @@ struct out {
   bool failed;
   size_t used;
   char *buffer; /* OUT_BYTES */
+  uint64_t written;
 };
 
 static void flush(struct out *o) {
+  /* Beyond RLIMIT_FSIZE a write kills the host with SIGXFSZ. */
+  o->written += o->used;
+  if (o->written > fc_sys_soft_limit(FC_RLIMIT_FSIZE)) o->failed = true;
   for (size_t done = 0; done < o->used && !o->failed;) {
     const long n = fc_sys_write(o->fd, o->buffer + done, o->used - done);
     if (n == -EINTR) continue;

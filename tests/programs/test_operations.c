@@ -88,6 +88,22 @@ Test(operations, log_file_larger_than_the_programs_limit_does_not_kill_the_progr
   cr_expect_str_eq(result.out, "a\n0\n314572800\n", "%s", result.out);
 }
 
+Test(operations, report_larger_than_the_programs_limit_does_not_kill_the_program) {
+  const struct fct_world *world = fct_world_new();
+  /* 200 names that stay, each some 700 bytes long, are more than 80 KiB. */
+  struct fct_result result =
+      FCT_EXECUTE(world, .shell = "/bin/bash",
+                  .script = "export FILECLEANUP_BASE_DIR=$BASE FILECLEANUP_STATS=$PWD/stats l=$(printf '%0240d' 0)\n"
+                            "{ FILECLEANUP_KEEP='*/*/*' $FC_COMMAND run --no-guardian -- bash -c 'mkdir -p base/$l/$l\n"
+                            "for i in {1..250}; do : > base/$l/$l/$l$i; done; kill -9 $$'; } 2> killed\n"
+                            "ulimit -f 80\n"
+                            "LD_PRELOAD=" FC_BUILD_DIR "/libfilecleanup_preload.so sh -c 'echo lives'\n"
+                            "echo $?; test $(stat -c %s stats) -le 81920 && cat $FILECLEANUP_STATE_DIR/*/messages |\n"
+                            "  grep -o 'report cannot be written'\n");
+  cr_expect_str_eq(result.err, "", "%s", result.err);
+  cr_expect_str_eq(result.out, "lives\n0\nreport cannot be written\n", "%s", result.out);
+}
+
 Test(operations, syslog_gets_one_datagram_for_each_line) {
   fct_need_root();
   fct_need("python3");
