@@ -94,6 +94,30 @@ Test(manual, readme_names_each_variable_and_each_verb) {
                  "done\n");
 }
 
+/* The members of real answers; a time's second form is told once for all. */
+Test(manual, each_member_of_json_stands_in_its_page_and_no_other) {
+  fct_need("jq");
+  expect_silence(
+      "members() { jq -r '[paths | map(select(type == \"string\")) | .[-1]] | unique[]'; }\n"
+      "words() { section \"$1\" \"$2\" | grep -E '^\\.(It )?Cm|P[qo] Cm' | sed 's/Ns .*No objects with//; s/^\\.It//' |\n"
+      "  grep -oE '[a-z_]{2,}' | sort -u > page; }\n"
+      "$FC_COMMAND run --base base --keep x --stats stats -- sh -c '\n"
+      "  echo > base/f; echo > base/x\n"
+      "  for v in status list \"explain base/f\" \"sweep -n\" \"keep -n base/f\" \"untrack -n base/f\" check hooks; do\n"
+      "    $FC_COMMAND $v --json; done > answers'\n"
+      "members < answers | sort -u > all; sed 's/_s$//' all | sort | uniq -d | sed 's/$/_s/' > times\n"
+      "{ comm -23 all times; echo time_s; echo bytes; } | sort -u > help\n"
+      /* Verbs are the items of this list; words that are told as values are not set as members. */
+      "words filecleanup.1 JSON\n"
+      "{ comm -23 page help; echo; } | grep -vxE 'status|list|explain|sweep|keep|untrack|check|hooks|' > extra\n"
+      "sed 's/^/only in the page: /' extra; comm -13 page help | grep -vx bytes | sed 's/^/not in the page: /'\n"
+      "members < stats | sort -u > all; sed 's/_s$//' all | sort | uniq -d | sed 's/$/_s/' > times\n"
+      "comm -23 all times > help; test $(wc -l < help) -gt 30 || echo too few members\n"
+      "words filecleanup.7 REPORT; comm -13 page help | sed 's/^/not in REPORT: /'\n"
+      "comm -23 page help | grep -vE '^(it|at|peak|at_s|damaged|deferred|recursive)$' | sed 's/^/only in REPORT: /'\n"
+      "true\n");
+}
+
 Test(manual, pages_have_no_warnings) {
   fct_need("mandoc");
   expect_silence("mandoc -T lint -W warning $man/*.[17]");
