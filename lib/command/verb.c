@@ -81,8 +81,9 @@ static void help(const struct fc_verb *verb) {
   if (verb->options & FC_OPTION_VARIABLES) {
     (void)puts("\nAs for 'filecleanup run', each of these stands for a variable:");
     const struct fc_launcher_option *o;
-    for (size_t i = 1; (o = fc_launcher_option(i)) != NULL; i++) /* the first is --base */
-      (void)printf("      --%s=%s\n", o->option, o->argument);
+    for (size_t i = 0; (o = fc_launcher_option(i)) != NULL; i++)
+      if (strcmp(o->option, "base") != 0 && strcmp(o->option, "state-dir") != 0) /* told above */
+        (void)printf("      --%s=%s\n", o->option, o->argument);
   }
 }
 

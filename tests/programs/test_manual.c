@@ -68,6 +68,12 @@ Test(manual, each_verb_and_each_of_its_options_stands_in_filecleanup_1_and_no_ot
                  "same options 10\n");
 }
 
+Test(manual, no_help_text_tells_of_an_option_twice) {
+  expect_silence("for v in $($FC_COMMAND --help | sed -nE 's/^  ([a-z]+) +[A-Z].*/\\1/p'); do\n"
+                 "  $FC_COMMAND $v --help | help_options | sort | uniq -d | sed \"s/^/$v: /\"\n"
+                 "done\n");
+}
+
 Test(manual, short_letters_stand_beside_their_long_options) {
   expect_silence("for v in $($FC_COMMAND --help | sed -nE 's/^  ([a-z]+) +[A-Z].*/\\1/p'); do\n"
                  "  $FC_COMMAND $v --help | sed -nE 's/^ +-([a-z0-9]), --([a-z-]+).*/\\.It Fl \\1 , Fl -\\2/p'\n"
