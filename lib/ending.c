@@ -129,8 +129,9 @@ static enum fc_end_outcome end(struct fc_reaper *r, int opened, const char *name
   if (fc_named_is_dormant(h, r->journal.words)) return FC_END_DORMANT;
   uint8_t boot_id[16];
   const bool across_boot = fc_session_boot_id(boot_id) && memcmp(boot_id, h->boot_id, sizeof boot_id) != 0;
-  /* Without a power failure a hole among the records is what a killed writer leaves. With one it may be a page that never
-   * reached the disk, with the removal of a user's file on it, while the page behind it, with what took its place, did. */
+  /* Without a power failure a hole among the records is what a killed writer leaves. With one it may be a page that
+   * never reached the disk, with the removal of a user's file on it, while the page behind it, with what took its
+   * place, did. */
   if (opened == 0 && across_boot && r->replay.torn > 0) opened = -EBADMSG;
   if (opened == -EBADMSG) {
     r->result->damaged = true;
