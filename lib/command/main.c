@@ -21,8 +21,8 @@ static const struct fc_verb verb_end = {
 
 /* In the order in which people need them. */
 static const struct fc_verb *const verbs[] = {
-    &verb_run,     &fc_verb_status,  &fc_verb_list, &fc_verb_explain, &fc_verb_sweep,
-    &fc_verb_keep, &fc_verb_untrack, &verb_end,     &fc_verb_check,   &fc_verb_hooks,
+    &verb_run,        &fc_verb_status, &fc_verb_list,   &fc_verb_explain, &fc_verb_sweep, &fc_verb_keep,
+    &fc_verb_untrack, &verb_end,       &fc_verb_report, &fc_verb_check,   &fc_verb_hooks,
 };
 #define VERBS (sizeof verbs / sizeof *verbs)
 
