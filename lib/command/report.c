@@ -65,11 +65,11 @@ const struct fc_verb fc_verb_report = {
     .name = "report",
     .summary = "What a session did: its statistics, readable or as a page",
     .operands = " FILE",
-    .help = "Shows the JSON object that a session has left in FILE at its end (--stats FILE of\n"
-            "'filecleanup run', or FILECLEANUP_STATS); '-' is standard input. What was made,\n"
-            "deleted and left, and why, the peak, and who made most. With --json a checked\n"
-            "copy, with --html a page that needs nothing else. Status 65: FILE is something\n"
-            "else, or was damaged.\n",
+    .help = "Shows the JSON object that a session has left in FILE at its end (option --stats\n"
+            "of 'filecleanup run', or FILECLEANUP_STATS); '-' is standard input. What was\n"
+            "made, deleted and left, and why, the peak, and who made most. With --json a\n"
+            "checked copy, with --html a page that needs nothing else. Status 65: FILE is\n"
+            "something else, or damaged.\n",
     .options = FC_OPTION_JSON | FC_OPTION_VERBOSE | FC_OPTION_HTML,
     .run = run,
 };

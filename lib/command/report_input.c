@@ -20,7 +20,7 @@
 #define TIME_MAX INT64_C(253402300799) /* the end of the year 9999 */
 #define STATUS_MAX 255
 
-static const char *const stayed_keys[FC_STAYED_REASONS] = {"kept", "in_use", "replaced", "handed_over", "failed"};
+static const char *const stayed_keys[FC_REPORT_WHYS] = {"kept", "in_use", "replaced", "handed_over", "failed"};
 
 /* What is being checked. The first thing that is wrong stays. */
 struct check {
@@ -188,7 +188,7 @@ static void check_names(struct check *c, struct fc_report_input *in) {
     struct fc_report_name *out = &in->names[in->name_count];
     out->path = name_of(c, one, "names.", "path");
     const char *why = word_of(c, one, "names.", "why", words);
-    while (out->why < FC_STAYED_FAILED && strcmp(why, stayed_keys[out->why]) != 0) out->why++;
+    while (out->why < FC_WHY_FAILED && strcmp(why, stayed_keys[out->why]) != 0) out->why++;
   }
 }
 
@@ -243,7 +243,7 @@ static void check_counts(struct check *c, struct fc_report_input *in) {
     *rows[i].to = count_of(c, object_of(c, in->root, rows[i].object), where, rows[i].key);
   }
   json_t *stayed = object_of(c, in->root, "stayed");
-  for (size_t i = 0; i < FC_STAYED_REASONS; i++) in->stayed[i] = count_of(c, stayed, "stayed.", stayed_keys[i]);
+  for (size_t i = 0; i < FC_REPORT_WHYS; i++) in->stayed[i] = count_of(c, stayed, "stayed.", stayed_keys[i]);
   in->leaked = count_of(c, in->root, "", "leaked");
   in->unseen_members = count_of(c, in->root, "", "unseen_members");
   in->unseen_names = count_of(c, in->root, "", "unseen_names");
@@ -334,14 +334,14 @@ void fc_report_input_free(struct fc_report_input *input) {
   memset(input, 0, sizeof *input);
 }
 
-const char *fc_report_stayed_name(enum fc_stayed why) {
-  static const char *const names[FC_STAYED_REASONS] = {"kept", "in use", "replaced", "handed over", "failed"};
+const char *fc_report_why_name(enum fc_report_why why) {
+  static const char *const names[FC_REPORT_WHYS] = {"kept", "in use", "replaced", "handed over", "failed"};
   return names[why];
 }
 
 uint64_t fc_report_stayed_total(const struct fc_report_input *input) {
   uint64_t total = 0;
-  for (size_t i = 0; i < FC_STAYED_REASONS; i++)
+  for (size_t i = 0; i < FC_REPORT_WHYS; i++)
     total = total > UINT64_MAX - input->stayed[i] ? UINT64_MAX : total + input->stayed[i];
   return total;
 }

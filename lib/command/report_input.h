@@ -20,8 +20,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum fc_stayed { FC_STAYED_KEPT, FC_STAYED_IN_USE, FC_STAYED_REPLACED, FC_STAYED_HANDED_OVER, FC_STAYED_FAILED };
-#define FC_STAYED_REASONS 5
+enum fc_report_why { FC_WHY_KEPT, FC_WHY_IN_USE, FC_WHY_REPLACED, FC_WHY_HANDED_OVER, FC_WHY_FAILED };
+#define FC_REPORT_WHYS 5
 
 struct fc_report_sample {
   double at_s; /* since the start */
@@ -31,7 +31,7 @@ struct fc_report_sample {
 
 struct fc_report_name {
   char *path; /* the very bytes */
-  enum fc_stayed why;
+  enum fc_report_why why;
 };
 
 struct fc_report_program {
@@ -64,7 +64,7 @@ struct fc_report_input {
   uint64_t deleted_dirs;
   uint64_t deleted_unseen;
   uint64_t deleted_bytes;
-  uint64_t stayed[FC_STAYED_REASONS];
+  uint64_t stayed[FC_REPORT_WHYS];
   uint64_t leaked;
   uint64_t unseen_members;
   uint64_t unseen_names;
@@ -84,7 +84,7 @@ int fc_report_input_read(struct fc_report_input *input, const char *file, char *
 void fc_report_input_free(struct fc_report_input *input);
 
 /* "kept", "in use" ..., for people. */
-const char *fc_report_stayed_name(enum fc_stayed why);
+const char *fc_report_why_name(enum fc_report_why why);
 
 /* How many names there were that stayed. */
 uint64_t fc_report_stayed_total(const struct fc_report_input *input);

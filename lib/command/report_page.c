@@ -20,7 +20,7 @@ static const char style[] =
     "h2{font-size:1.1rem;margin:2.25rem 0 .75rem}\n"
     "p{margin:.25rem 0}.dim,footer{color:var(--dim)}\n"
     ".outcome{font-weight:600}.good{color:var(--good)}.note{color:var(--note)}.bad{color:var(--bad)}\n"
-    ".cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.75rem;margin:1.5rem 0 0;"
+    ".cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.75rem;margin:1.5rem 0 0;"
     "padding:0}\n"
     ".cards div{background:var(--card);border-radius:.5rem;padding:.7rem .9rem}\n"
     ".cards dt{color:var(--dim);font-size:.875rem}.cards dd{margin:0}\n"
@@ -121,17 +121,17 @@ static void print_cards(const struct fc_report_input *in, FILE *out) {
   (void)fputs("and ", out);
   print_count(out, in->created_dirs, "directory", "directories");
   end_card(out);
-  begin_card(out, "Removed by the program", in->program_removed);
-  (void)fputs("by itself", out);
-  end_card(out);
-  begin_card(out, "Files deleted", in->deleted_files);
-  (void)fprintf(out, "%s, at the end", fc_human_size(in->deleted_bytes, size));
+  begin_card(out, "Program removed", in->program_removed);
+  (void)fputs("names, by itself", out);
   end_card(out);
   if (in->swept_files) {
     begin_card(out, "Files swept", in->swept_files);
     (void)fprintf(out, "%s, while it ran", fc_human_size(in->swept_bytes, size));
     end_card(out);
   }
+  begin_card(out, "Files deleted", in->deleted_files);
+  (void)fprintf(out, "%s, at the end", fc_human_size(in->deleted_bytes, size));
+  end_card(out);
   begin_card(out, "Names that stayed", fc_report_stayed_total(in));
   (void)fputs(fc_report_stayed_total(in) ? "see below" : "nothing left behind", out);
   end_card(out);
@@ -187,7 +187,7 @@ static void print_summary(const struct fc_report_input *in, FILE *out) {
     print_count(out, in->unseen_names, "name that no hook saw", "names that no hook saw");
     end_row(out);
   }
-  if (in->has_peak) {
+  if (in->has_peak && in->peak.files + in->peak.bytes > 0) {
     begin_row(out, "Peak");
     print_count(out, in->peak.files, "file", "files");
     (void)fprintf(out, ", %s, ", fc_human_size(in->peak.bytes, text));
@@ -198,7 +198,7 @@ static void print_summary(const struct fc_report_input *in, FILE *out) {
 }
 
 static void print_stayed(const struct fc_report_input *in, FILE *out) {
-  static const char *const because[FC_STAYED_REASONS] = {
+  static const char *const because[FC_REPORT_WHYS] = {
       "a pattern, a rule or the policy keeps it", "somebody had it open", "something else had taken its place",
       "another session that lives uses it: it goes with that one", "it could not be removed"};
   char digits[DIGITS_MAX * 3];
@@ -208,15 +208,15 @@ static void print_stayed(const struct fc_report_input *in, FILE *out) {
               "<th scope=\"col\" class=\"why\">Why</th><th scope=\"col\">That is</th>"
               "<th scope=\"col\" class=\"number\">Names</th></tr></thead>\n<tbody>\n",
               out);
-  for (size_t i = 0; i < FC_STAYED_REASONS; i++)
+  for (size_t i = 0; i < FC_REPORT_WHYS; i++)
     if (in->stayed[i])
       (void)fprintf(out, "<tr><th scope=\"row\">%s</th><td>%s</td><td class=\"number\">%s</td></tr>\n",
-                    fc_report_stayed_name((enum fc_stayed)i), because[i], grouped(in->stayed[i], digits));
+                    fc_report_why_name((enum fc_report_why)i), because[i], grouped(in->stayed[i], digits));
   end_table(out);
   if (!in->name_count) return;
   begin_table(out, "Names that stayed", "Why", "Name", "path");
   for (size_t i = 0; i < in->name_count; i++) {
-    (void)fprintf(out, "<tr><td>%s</td><th scope=\"row\" class=\"path\">", fc_report_stayed_name(in->names[i].why));
+    (void)fprintf(out, "<tr><td>%s</td><th scope=\"row\" class=\"path\">", fc_report_why_name(in->names[i].why));
     print_name(out, in->names[i].path);
     (void)fputs("</th></tr>\n", out);
   }
@@ -299,10 +299,10 @@ void fc_report_page_print(const struct fc_report_input *in, FILE *out) {
   print_head(in, out);
   print_cards(in, out);
   (void)fputs("<h2>Footprint</h2>\n", out);
-  if (in->samples)
+  if (in->samples > 1)
     fc_report_chart_print(in, out);
   else
-    (void)fputs("<p class=\"dim\">Nobody took samples: it was over too soon, or it had no guardian.</p>\n", out);
+    (void)fputs("<p class=\"dim\">It was not measured: it was over too soon, or it had no guardian.</p>\n", out);
   print_summary(in, out);
   print_stayed(in, out);
   print_programs(in, out);

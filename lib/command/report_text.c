@@ -10,6 +10,7 @@
 #include "verb.h"
 
 #define LABEL_COLUMNS 9
+#define TEXT_BYTES 256 /* five numbers, and a word for each */
 #define SPARK_COLUMNS 64
 #define SPARK_LEVELS 8
 #define PROGRAMS_SHOWN 5
@@ -29,7 +30,9 @@ const char *fc_report_text_outcome(const struct fc_report_input *in) {
 }
 
 const char *fc_report_text_seconds(double seconds, char out[FC_HUMAN_BYTES]) {
-  if (seconds < 0.9995)
+  if (seconds <= 0)
+    (void)snprintf(out, FC_HUMAN_BYTES, "less than 1 s");
+  else if (seconds < 0.9995)
     (void)snprintf(out, FC_HUMAN_BYTES, "%.0f ms", seconds * 1000);
   else if (seconds < 59.95)
     (void)snprintf(out, FC_HUMAN_BYTES, "%.1f s", seconds);
@@ -115,6 +118,24 @@ static void print_head(const struct fc_report_input *in, FILE *out) {
   free(name);
 }
 
+/* Text that may be longer than a line, behind a label. */
+static void print_wrapped(FILE *out, const char *title, const char *text) {
+  label(out, title);
+  fc_human_wrap(text, LABEL_COLUMNS + 2, LABEL_COLUMNS + 2, fc_human_width());
+}
+
+static void print_stayed(const struct fc_report_input *in, FILE *out) {
+  char text[TEXT_BYTES] = "nothing";
+  const uint64_t total = fc_report_stayed_total(in);
+  int at = total ? snprintf(text, sizeof text, "%llu: ", (unsigned long long)total) : 0;
+  for (size_t i = 0, told = 0; i < FC_REPORT_WHYS; i++) {
+    if (!in->stayed[i]) continue;
+    at += snprintf(text + at, sizeof text - (size_t)at, "%s%llu %s", told++ ? ", " : "",
+                   (unsigned long long)in->stayed[i], fc_report_why_name((enum fc_report_why)i));
+  }
+  print_wrapped(out, "stayed", text);
+}
+
 static void print_counts(const struct fc_report_input *in, FILE *out) {
   char files[FC_HUMAN_BYTES];
   char dirs[FC_HUMAN_BYTES];
@@ -143,27 +164,18 @@ static void print_counts(const struct fc_report_input *in, FILE *out) {
     (void)fprintf(out, "%llu of them seen by no hook, in directories of the session\n",
                   (unsigned long long)in->deleted_unseen);
   }
-  label(out, "stayed");
-  const uint64_t total = fc_report_stayed_total(in);
-  (void)fprintf(out, "%llu", (unsigned long long)total);
-  const char *separator = ": ";
-  for (size_t i = 0; i < FC_STAYED_REASONS; i++) {
-    if (!in->stayed[i]) continue;
-    (void)fprintf(out, "%s%llu %s", separator, (unsigned long long)in->stayed[i],
-                  fc_report_stayed_name((enum fc_stayed)i));
-    separator = ", ";
-  }
-  (void)fputc('\n', out);
+  print_stayed(in, out);
   label(out, "leaked");
   (void)fprintf(out, "%s still there when the last process had ended\n",
                 fc_human_count(in->leaked, "name was", "names were", files));
   if (in->unseen_members || in->unseen_names) {
-    label(out, "unseen");
-    (void)fprintf(out, "%s without the shim, %s that no hook saw\n",
-                  fc_human_count(in->unseen_members, "process", "processes", files),
-                  fc_human_count(in->unseen_names, "name", "names", dirs));
+    char text[TEXT_BYTES];
+    (void)snprintf(text, sizeof text, "%s without the shim, %s that no hook saw",
+                   fc_human_count(in->unseen_members, "process", "processes", files),
+                   fc_human_count(in->unseen_names, "name", "names", dirs));
+    print_wrapped(out, "unseen", text);
   }
-  if (!in->has_peak) return;
+  if (!in->has_peak || in->peak.files + in->peak.bytes == 0) return; /* over before it was measured */
   char when[FC_HUMAN_BYTES];
   label(out, "peak");
   (void)fprintf(out, "%s, %s, after %s\n", fc_human_count(in->peak.files, "file", "files", files),
@@ -191,7 +203,7 @@ static void print_names(const struct fc_report_input *in, FILE *out, size_t most
     char *path = fc_human_name(in->names[i].path);
     if (i == 0) (void)fputs("\n", out);
     label(out, i == 0 ? "stays" : "");
-    (void)fprintf(out, "%s%-11s%s  %s\n", fc_human_colour(FC_COLOUR_NOTE), fc_report_stayed_name(in->names[i].why),
+    (void)fprintf(out, "%s%-11s%s  %s\n", fc_human_colour(FC_COLOUR_NOTE), fc_report_why_name(in->names[i].why),
                   fc_human_plain(), path);
     free(path);
   }

@@ -10,7 +10,7 @@
 #include "human.h"
 #include "report_input.h"
 
-/* Columns are coloured as fc_human_use has it. At most `names` names that stayed are listed. */
+/* out is the stream that fc_human_use was given, or stdout. At most `names` names that stayed are listed. */
 void fc_report_text_print(const struct fc_report_input *input, FILE *out, size_t names);
 
 /* The end of `filecleanup run --report`: the statistics in file, when they are those of the session with this id. */
