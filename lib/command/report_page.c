@@ -30,7 +30,7 @@ static const char style[] =
     "overflow:hidden;white-space:nowrap}\n"
     "th,td{text-align:left;vertical-align:top;padding:.35rem .75rem .35rem 0;border-bottom:1px solid var(--rule);"
     "overflow-wrap:anywhere}\n"
-    "thead th{color:var(--dim);font-weight:500;font-size:.875rem}tbody th{font-weight:400}\n"
+    "thead th{color:var(--dim);font-weight:500;font-size:.875rem}tbody th{font-weight:400}td:nth-child(2):last-child{width:50%}\n"
     ".number{text-align:right;padding-right:0;font-variant-numeric:tabular-nums;white-space:nowrap}\n"
     ".why{width:8rem;white-space:nowrap}.path{font:.9em/1.5 ui-monospace,monospace}\n"
     "svg{display:block;width:100%;height:auto}svg text{fill:var(--dim);font:13px system-ui,sans-serif}\n"
@@ -38,6 +38,7 @@ static const char style[] =
     ".line{fill:none;stroke-width:2;stroke-linejoin:round}.area{opacity:.18}\n"
     ".line.bytes{stroke:var(--bytes)}.area.bytes,.dot.bytes{fill:var(--bytes)}\n"
     ".line.files{stroke:var(--files)}.area.files,.dot.files{fill:var(--files)}\n"
+    "@media (max-width:36rem){svg text,svg .name{font-size:18px}}\n"
     "footer{margin-top:2.5rem;font-size:.875rem}\n"
     "@media print{main{max-width:none;padding:0}.cards div{border:1px solid var(--rule)}}\n";
 
@@ -117,22 +118,22 @@ static void end_card(FILE *out) { (void)fputs("</dd></div>\n", out); }
 static void print_cards(const struct fc_report_input *in, FILE *out) {
   char size[FC_HUMAN_BYTES];
   (void)fputs("<dl class=\"cards\">\n", out);
-  begin_card(out, "Files made", in->created_files);
-  (void)fputs("and ", out);
+  begin_card(out, "Made", in->created_files);
+  (void)fprintf(out, "%s, ", in->created_files == 1 ? "file" : "files");
   print_count(out, in->created_dirs, "directory", "directories");
   end_card(out);
-  begin_card(out, "Program removed", in->program_removed);
-  (void)fputs("names, by itself", out);
+  begin_card(out, "Removed", in->program_removed);
+  (void)fputs("by the program itself", out);
   end_card(out);
   if (in->swept_files) {
-    begin_card(out, "Files swept", in->swept_files);
+    begin_card(out, "Swept", in->swept_files);
     (void)fprintf(out, "%s, while it ran", fc_human_size(in->swept_bytes, size));
     end_card(out);
   }
-  begin_card(out, "Files deleted", in->deleted_files);
+  begin_card(out, "Deleted", in->deleted_files);
   (void)fprintf(out, "%s, at the end", fc_human_size(in->deleted_bytes, size));
   end_card(out);
-  begin_card(out, "Names that stayed", fc_report_stayed_total(in));
+  begin_card(out, "Stayed", fc_report_stayed_total(in));
   (void)fputs(fc_report_stayed_total(in) ? "see below" : "nothing left behind", out);
   end_card(out);
   (void)fputs("</dl>\n", out);
