@@ -130,9 +130,10 @@ const struct fc_verb fc_verb_keep = {
     .name = "keep",
     .summary = "Keep names of a session that is under way",
     .operands = " PATH...",
-    .help = "Tells every session whose base contains PATH that this name, and with a directory\n"
-            "what is in it, is yours until the session ends: neither a sweep nor the end removes\n"
-            "it, nor what is made there later. Status 1: a path could not be kept.\n",
+    .help = "Tells every session whose base contains PATH that this name, and with a\n"
+            "directory what is in it, is yours until the session ends: neither a sweep nor\n"
+            "the end removes it, nor what is made there later. Status 1: a path could not be\n"
+            "kept.\n",
     .options = TAKES,
     .run = run_keep,
 };
@@ -141,9 +142,9 @@ const struct fc_verb fc_verb_untrack = {
     .name = "untrack",
     .summary = "Take names away from the session that made them",
     .operands = " PATH...",
-    .help = "Tells every session whose base contains PATH that what stands there now, and with\n"
-            "a directory what is in it, is not its own any more. What the session makes there\n"
-            "later is tracked again. Status 1: a path could not be untracked.\n",
+    .help = "Tells every session whose base contains PATH that what stands there now, and\n"
+            "with a directory what is in it, is not its own any more. What the session makes\n"
+            "there later is tracked again. Status 1: a path could not be untracked.\n",
     .options = TAKES,
     .run = run_untrack,
 };

@@ -3,14 +3,7 @@
  * Responsible for: the type, the range and the sense of every member, so that who shows them need not ask again. Must
  * never: trust the file, which anybody may have written, or leave out what a later version has added (root has it all).
  *
- * The schema, number 1, with TIME and NAME as in json.h; counts are whole numbers from 0:
- *   "session": id, "name": of a named session or "", "base": NAME, "started": TIME, "ended": TIME, "seconds": number,
- *   "policy": {"on_exit", "scope", "dirs"}, "outcome": "removed" | "kept" | "damaged" | "deferred",
- *   "leader": {"pid", "status": number or null}, "created": {"files", "dirs"}, "program": {"removed", "renamed_out"},
- *   "swept": {"files", "bytes"}, "deleted": {"files", "dirs", "unseen", "bytes"},
- *   "stayed": {"kept", "in_use", "replaced", "handed_over", "failed"}, "names": [{"path": NAME, "why": a word of
- *   stayed}], "leaked", "unseen_members", "unseen_names", "peak": {"files", "bytes", "at_s"} or null,
- *   "footprint": [[seconds, files, bytes]] by time, "programs": [{"program": NAME, "created"}]
+ * The schema is that of lib/report.h.
  */
 #ifndef FC_REPORT_INPUT_H
 #define FC_REPORT_INPUT_H

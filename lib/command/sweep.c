@@ -42,7 +42,9 @@ static void draw(struct job *job) {
   char bar[BAR_COLUMNS + 1];
   for (unsigned i = 0; i < BAR_COLUMNS; i++) bar[i] = i < part ? '#' : '.';
   bar[BAR_COLUMNS] = '\0';
-  (void)fprintf(stderr, "\r[%s] %llu of %llu names", bar, job->seen, job->total);
+  char total[FC_HUMAN_BYTES];
+  const int digits = snprintf(total, sizeof total, "%llu", job->total);
+  (void)fprintf(stderr, "\r[%s] %*llu of %s names", bar, digits, job->seen, total);
   (void)fflush(stderr);
 }
 
@@ -235,9 +237,12 @@ static void print_job(const struct job *job) {
   char files[FC_HUMAN_BYTES];
   char dirs[FC_HUMAN_BYTES];
   char size[FC_HUMAN_BYTES];
-  (void)printf("  %s %s, %s, %s\n", job->options->dry_run ? "would remove" : "removed",
-               fc_human_count(d->files + d->unseen, "file", "files", files),
-               fc_human_count(d->dirs, "directory", "directories", dirs), fc_human_size(d->bytes, size));
+  const bool removed = d->files + d->dirs + d->unseen > 0;
+  if (!removed) (void)printf("  nothing%s removed\n", job->options->dry_run ? " would be" : "");
+  if (removed)
+    (void)printf("  %s %s, %s, %s\n", job->options->dry_run ? "would remove" : "removed",
+                 fc_human_count(d->files + d->unseen, "file", "files", files),
+                 fc_human_count(d->dirs, "directory", "directories", dirs), fc_human_size(d->bytes, size));
   const struct {
     unsigned long long count;
     const char *what;
@@ -285,11 +290,11 @@ const struct fc_verb fc_verb_sweep = {
     .name = "sweep",
     .summary = "Remove what dead sessions left, and what has expired",
     .operands = "",
-    .help = "Looks at all sessions of the base, or of all your bases: a session whose processes\n"
-            "are all gone is ended by its own policy; in one that lives, files older than its\n"
-            "TTL, or over its caps, are removed, but for those in use. Safe from cron. Says\n"
-            "nothing when there was nothing to do. With -v each name; with -n nothing is done.\n"
-            "Status 1: something could not be removed.\n",
+    .help = "Looks at all sessions of the base, or of all your bases: a session whose\n"
+            "processes are all gone is ended by its own policy; in one that lives, files\n"
+            "older than its TTL, or over its caps, are removed, but for those in use. Safe\n"
+            "from cron. Says nothing when there was nothing to do. With -v each name; with -n\n"
+            "nothing is done. Status 1: something could not be removed.\n",
     .options = FC_OPTION_BASE | FC_OPTION_JSON | FC_OPTION_VERBOSE | FC_OPTION_SESSION | FC_OPTION_DRY_RUN,
     .run = run,
 };
