@@ -31,7 +31,7 @@
  *                NAME}], "records": [RECORD], one for each session of these bases, "users": [PROCESS]}]
  *
  *   sweep        "base": NAME, "dry_run": bool, "sessions": [{"id": NAME, "base": NAME, "state": STATE before,
- *                "outcome": OUTCOME, "removed_files", "removed_dirs", "removed_unseen": of these, made by what no hook
+ *                "outcome": OUTCOME, "removed_files", "removed_dirs", "removed_unseen": besides, made by what no hook
  *                saw, "removed_bytes", "kept": by pattern, rule or policy, "in_use", "replaced", "put_back",
  *                "handed_over", "errors"}]. With dry_run true the removed_* are what would be.
  *   OUTCOME      "removed": an orphan was ended | "swept": a live one, what had expired | "kept": its policy says so |

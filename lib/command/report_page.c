@@ -174,7 +174,7 @@ static void print_summary(const struct fc_report_input *in, FILE *out) {
   (void)fprintf(out, ", %s", fc_human_size(in->deleted_bytes, text));
   end_row(out);
   if (in->deleted_unseen) {
-    begin_row(out, "Of these, seen by no hook");
+    begin_row(out, "And in its directories, seen by no hook");
     print_count(out, in->deleted_unseen, "name", "names");
     end_row(out);
   }

@@ -161,7 +161,7 @@ static void print_counts(const struct fc_report_input *in, FILE *out) {
                 fc_human_size(in->deleted_bytes, size));
   if (in->deleted_unseen) {
     label(out, "");
-    (void)fprintf(out, "%llu of them seen by no hook, in directories of the session\n",
+    (void)fprintf(out, "and %llu that no hook saw, in directories of the session\n",
                   (unsigned long long)in->deleted_unseen);
   }
   print_stayed(in, out);
