@@ -43,16 +43,17 @@ struct found {
 
 static void usage(FILE *out) {
   (void)fputs("Usage: filecleanup end [OPTION]... NAME\n"
-              "End the session NAME of a base (filecleanup-run --session NAME) and remove what it has\n"
-              "created; while somebody still uses it, the last one out does. NAME can also be the id of\n"
-              "a session that was kept by its policy: then what it kept is removed.\n\n"
+              "End the session NAME of a base (filecleanup-run --session NAME) and remove what\n"
+              "it has created; while somebody still uses it, the last one out does. NAME can\n"
+              "also be the id of a session that was kept by its policy: then what it kept is\n"
+              "removed.\n\n"
               "  --base=DIR      the base [FILECLEANUP_BASE_DIR]\n"
               "  -n, --dry-run   only say what would be removed\n"
               "  -v, --verbose   say more\n"
               "  -q, --quiet     say nothing but errors\n"
               "  --help\n\n"
-              "Exit status: 0 done, 1 not everything could be removed or there is no such session,\n"
-              "2 usage, 65 bad configuration, 75 still in use, 77 base refused.\n",
+              "Exit status: 0 done, 1 not everything could be removed or there is no such\n"
+              "session, 2 usage, 65 bad configuration, 75 still in use, 77 base refused.\n",
               out);
 }
 

@@ -15,6 +15,16 @@
 #define WIDTH_MIN 40
 #define NS_PER_S INT64_C(1000000000)
 
+static FILE *used; /* NULL = stdout */
+static int coloured = -1;
+
+void fc_human_use(FILE *stream) {
+  used = stream;
+  coloured = -1;
+}
+
+static FILE *stream(void) { return used ? used : stdout; }
+
 const char *fc_human_size(uint64_t bytes, char out[FC_HUMAN_BYTES]) {
   static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
   if (bytes < 1024) {
@@ -118,7 +128,7 @@ size_t fc_human_columns(const char *text) {
 
 size_t fc_human_width(void) {
   struct winsize size;
-  if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+  if (isatty(fileno(stream())) && ioctl(fileno(stream()), TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
     return size.ws_col < WIDTH_MIN ? WIDTH_MIN : size.ws_col;
   return WIDTH_DEFAULT;
 }
@@ -130,30 +140,29 @@ void fc_human_wrap(const char *text, size_t at, size_t indent, size_t width) {
     char *word = fc_verb_copy(text, len);
     const size_t columns = fc_human_columns(word);
     if (!first && at + 1 + columns > width) {
-      (void)printf("\n%*s", (int)indent, "");
+      (void)fprintf(stream(), "\n%*s", (int)indent, "");
       at = indent;
     } else if (!first) {
-      (void)putchar(' ');
+      (void)fputc(' ', stream());
       at++;
     }
-    (void)fputs(word, stdout);
+    (void)fputs(word, stream());
     free(word);
     at += columns;
     first = false;
     text += len;
     while (*text == ' ') text++;
   }
-  (void)putchar('\n');
+  (void)fputc('\n', stream());
 }
 
 static bool has_colour(void) {
-  static int known = -1;
-  if (known < 0) {
+  if (coloured < 0) {
     const char *no = getenv("NO_COLOR");
     const char *term = getenv("TERM");
-    known = isatty(STDOUT_FILENO) && !(no && no[0]) && term && term[0] && strcmp(term, "dumb") != 0;
+    coloured = isatty(fileno(stream())) && !(no && no[0]) && term && term[0] && strcmp(term, "dumb") != 0;
   }
-  return known > 0;
+  return coloured > 0;
 }
 
 const char *fc_human_colour(enum fc_colour colour) {

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define FC_HUMAN_BYTES 32 /* what any size, age, span or time of the functions below needs */
 
@@ -39,6 +40,9 @@ size_t fc_human_width(void);
 /* Prints text at the present column `at`, breaking at spaces before `width`, the lines after the first indented by
  * `indent` columns; ends the line. */
 void fc_human_wrap(const char *text, size_t at, size_t indent, size_t width);
+
+/* Which stream width, wrapped text and colours are for; stdout until then. */
+void fc_human_use(FILE *stream);
 
 enum fc_colour { FC_COLOUR_GOOD, FC_COLOUR_NOTE, FC_COLOUR_BAD, FC_COLOUR_HEAD, FC_COLOUR_DIM };
 

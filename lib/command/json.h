@@ -13,22 +13,43 @@
  *   PROCESS      {"pid", "program": NAME or null, "alive"}
  *
  *   status       "base": NAME, "sessions": [SESSION]
- *   SESSION      {"id": NAME, "name", "state": "live" | "ending" | "orphan" | "kept" | "damaged" | "foreign" | "future"
- * | "unknown", "detail": text, "file": NAME; of a file that is no valid session nothing more; "base": NAME, "since":
- * TIME, "leader": PROCESS, "members": [PROCESS alive], "guardian": pid, "sweeper": bool, "unseen": how many processes
- * without the shim, "policy": {"on_exit", "dirs", "track", "in_use", "scope", "keep": [{"glob": NAME}], "ttl_s",
- * "interval_s", "exit_budget_s", "max_bytes", "max_files"} (null = infinity), "tracked": {"files", "dirs", "bytes"},
- * "journal": {"cells", "capacity", "torn", "lost_creating", "lost_destructive"}} list         "base": NAME, "names":
- * [RECORD], sorted by path, then session; without -v only tracked ones RECORD       {"path": NAME, "session": id,
- * "type": "file" | "dir" | "link" | "fifo" | "socket" | "device", "size", "created": TIME, "age_s", "creator": PROCESS,
- * "tracked": bool, "reason": a word of judgement.c, "rule": "N1" to "N6", "fate": "delete" | "keep" (at the end),
- * "when": text, "expires": TIME from which on a sweep may remove it, "detail": text} explain      "paths": [{"path":
- * NAME, "exists": bool, "error": text, "fate": "delete" | "keep", "bases": [{"base": NAME}], "records": [RECORD], one
- * for each session of these bases, "users": [PROCESS]}] check        "ok": bool, "disabled": bool, "base": NAME,
- * "base_exists": bool, "refused": text, "settings": [{"name", "option", "value": NAME, "origin": "default" |
- * "environment" | "option"}], "state_dirs": [{"path": NAME, "what": text, "usable": bool, "chosen": bool}], "probes":
- * [{"subject": "kernel" | "state" | "base", "path": NAME, "probe", "result": "yes" | "no" | "unknown", "detail": text,
- * "follows": text}] hooks        "hooks": [{"function", "decision": "hook" | "later" | "skip", "why"}]
+ *   SESSION      {"id": NAME, "name", "state": STATE, "detail": text, "file": NAME; of a file that is no valid session
+ *                nothing more; "base": NAME, "since": TIME, "leader": PROCESS, "members": [PROCESS alive], "guardian":
+ *                pid, "sweeper": bool, "unseen": how many processes without the shim, "policy": {"on_exit", "dirs",
+ *                "track", "in_use", "scope", "keep": [{"glob": NAME}], "ttl_s", "interval_s", "exit_budget_s",
+ *                "max_bytes", "max_files"} (null = infinity), "tracked": {"files", "dirs", "bytes"}, "journal":
+ *                {"cells", "capacity", "torn", "lost_creating", "lost_destructive"}}
+ *   STATE        "live" | "ending" | "orphan" | "kept" | "damaged" | "foreign" | "future" | "unknown"
+ *
+ *   list         "base": NAME, "names": [RECORD], sorted by path, then session; without -v only tracked ones
+ *   RECORD       {"path": NAME, "session": id, "type": "file" | "dir" | "link" | "fifo" | "socket" | "device", "size",
+ *                "created": TIME, "age_s", "creator": PROCESS, "tracked": bool, "reason": a word of judgement.c,
+ *                "rule": "N1" to "N6", "fate": "delete" | "keep" (at the end), "when": text, "expires": TIME from
+ *                which on a sweep may remove it, "detail": text}
+ *
+ *   explain      "paths": [{"path": NAME, "exists": bool, "error": text, "fate": "delete" | "keep", "bases": [{"base":
+ *                NAME}], "records": [RECORD], one for each session of these bases, "users": [PROCESS]}]
+ *
+ *   sweep        "base": NAME, "dry_run": bool, "sessions": [{"id": NAME, "base": NAME, "state": STATE before,
+ *                "outcome": OUTCOME, "removed_files", "removed_dirs", "removed_unseen": besides, made by what no hook
+ *                saw, "removed_bytes", "kept": by pattern, rule or policy, "in_use", "replaced", "put_back",
+ *                "handed_over", "errors"}]. With dry_run true the removed_* are what would be.
+ *   OUTCOME      "removed": an orphan was ended | "swept": a live one, what had expired | "kept": its policy says so |
+ *                "deferred": something is left for another try | "nothing": its policy deletes nothing | "busy":
+ *                somebody else is at work on it | "skipped": its state leaves nothing to do | "failed"
+ *
+ *   keep, untrack "dry_run": bool, "paths": [{"path": NAME, "done": bool, "sessions": how many were told, "error":
+ *                text}]
+ *
+ *   check        "ok": bool, "disabled": bool, "base": NAME, "base_exists": bool, "refused": text, "settings":
+ *                [{"name", "option", "value": NAME, "origin": "default" | "environment" | "option"}], "state_dirs":
+ *                [{"path": NAME, "what": text, "usable": bool, "chosen": bool}], "probes": [{"subject": "kernel" |
+ *                "state" | "base", "path": NAME, "probe", "result": "yes" | "no" | "unknown", "detail": text,
+ *                "follows": text}]
+ *
+ *   hooks        "hooks": [{"function", "decision": "hook" | "later" | "skip", "why"}]
+ *
+ *   report       the statistics of a session as they stand in its file (report_input.h), checked: no common members
  */
 #ifndef FC_JSON_H
 #define FC_JSON_H

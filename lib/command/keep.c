@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "departure.h"
 #include "human.h"
 #include "json.h"
 #include "operand.h"
@@ -19,23 +20,44 @@
 
 enum answer { TOLD, NO_SESSION, NOT_BENEATH, FAILED };
 
-/* Writes the record. False when the session is ending, or has no room. */
+/* Nobody is left, and the last one out saw our lock and left it to us. */
+static void end_for_the_last(const struct fc_found *found, const char *name) {
+  if (found->state != FC_FOUND_LIVE || fc_session_probe(found->fd, FC_BYTE_MEMBERS) != F_UNLCK ||
+      fc_session_probe(found->fd, FC_BYTE_GUARDIAN) != F_UNLCK)
+    return;
+  const int dirfd = open(found->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (dirfd < 0) return;
+  (void)fc_departure_try(dirfd, name, found->fd, found->header, FC_INFINITY_NS);
+  (void)close(dirfd);
+}
+
+/* Writes the record. A reaper reads the journal once, with the members' lock held exclusively, and says afterwards that
+ * it has begun: so the lock is shared with it, or what is told here could come too late and be called done. False when
+ * the session is ending, or has no room. */
 static bool tell(const struct fc_found *found, enum fc_record_type type, const char *relative) {
   struct fc_journal journal = {0};
-  if (fc_session_map(found->fd, found->header, &journal) < 0) return false;
-  const struct fc_record record = {.type = type,
-                                   .pid = (uint32_t)getpid(),
-                                   .time_ns = fc_journal_now(),
-                                   .path = {NULL, 0, relative, strlen(relative)}};
-  const bool fine = fc_journal_append(&journal, &record) >= 0 &&
-                    __atomic_load_n(&journal.words->state, __ATOMIC_ACQUIRE) == FC_STATE_LIVE;
-  fc_journal_unmap(&journal);
+  struct statx st;
+  if (fc_sys_lock(found->fd, FC_F_OFD_SETLK, F_RDLCK, FC_BYTE_MEMBERS, NULL) < 0) return false;
+  bool fine = fc_sys_statx(found->fd, "", AT_EMPTY_PATH, STATX_NLINK, &st) == 0 && st.stx_nlink > 0 &&
+              fc_session_map(found->fd, found->header, &journal) == 0;
+  if (fine) {
+    const struct fc_record record = {.type = type,
+                                     .pid = (uint32_t)getpid(),
+                                     .time_ns = fc_journal_now(),
+                                     .path = {NULL, 0, relative, strlen(relative)}};
+    fine = __atomic_load_n(&journal.words->state, __ATOMIC_ACQUIRE) == FC_STATE_LIVE &&
+           fc_journal_append(&journal, &record) >= 0;
+    fc_journal_unmap(&journal);
+  }
+  (void)fc_sys_lock(found->fd, FC_F_OFD_SETLK, F_UNLCK, FC_BYTE_MEMBERS, NULL);
+  end_for_the_last(found, strrchr(found->file, '/') + 1);
   return fine;
 }
 
 static enum answer tell_all(const struct fc_survey *survey, enum fc_record_type type, const char *path, bool dry,
                             unsigned *sessions) {
   enum answer answer = NOT_BENEATH;
+  unsigned failed = 0;
   *sessions = 0;
   for (const struct fc_found *found = survey->first; found; found = found->next) {
     if (!found->header) continue;
@@ -44,11 +66,10 @@ static enum answer tell_all(const struct fc_survey *survey, enum fc_record_type 
     if (!relative || !relative[0]) continue;
     if (answer == NOT_BENEATH) answer = NO_SESSION;
     if (found->state != FC_FOUND_LIVE && found->state != FC_FOUND_ORPHAN) continue;
-    if (!dry && !tell(found, type, relative)) return FAILED;
-    answer = TOLD;
-    (*sessions)++;
+    *(dry || tell(found, type, relative) ? sessions : &failed) += 1;
   }
-  return answer;
+  if (failed) return FAILED;
+  return *sessions ? TOLD : answer;
 }
 
 static int run(const struct fc_verb_options *options, enum fc_record_type type, const char *verb) {
@@ -109,9 +130,10 @@ const struct fc_verb fc_verb_keep = {
     .name = "keep",
     .summary = "Keep names of a session that is under way",
     .operands = " PATH...",
-    .help = "Tells every session whose base contains PATH that this name, and with a directory\n"
-            "what is in it, is yours until the session ends: neither a sweep nor the end removes\n"
-            "it, nor what is made there later. Status 1: a path could not be kept.\n",
+    .help = "Tells every session whose base contains PATH that this name, and with a\n"
+            "directory what is in it, is yours until the session ends: neither a sweep nor\n"
+            "the end removes it, nor what is made there later. Status 1: a path could not be\n"
+            "kept.\n",
     .options = TAKES,
     .run = run_keep,
 };
@@ -120,9 +142,9 @@ const struct fc_verb fc_verb_untrack = {
     .name = "untrack",
     .summary = "Take names away from the session that made them",
     .operands = " PATH...",
-    .help = "Tells every session whose base contains PATH that what stands there now, and with\n"
-            "a directory what is in it, is not its own any more. What the session makes there\n"
-            "later is tracked again. Status 1: a path could not be untracked.\n",
+    .help = "Tells every session whose base contains PATH that what stands there now, and\n"
+            "with a directory what is in it, is not its own any more. What the session makes\n"
+            "there later is tracked again. Status 1: a path could not be untracked.\n",
     .options = TAKES,
     .run = run_untrack,
 };

@@ -21,6 +21,7 @@
 #include "parent.h"
 #include "quarantine.h"
 #include "session.h"
+#include "stats_file.h"
 
 extern char **environ;
 
@@ -31,7 +32,8 @@ struct launch {
   struct fc_options options;
   bool base_made; /* a private directory of ours */
   char base[PATH_MAX];
-  char *outer; /* FILECLEANUP_SESSION as it came, when it lists the sessions that we are in; NULL = none */
+  char stats[FC_FILE_MAX]; /* a private file of ours, "" = none */
+  char *outer;             /* FILECLEANUP_SESSION as it came, when it lists the sessions that we are in; NULL = none */
   struct fc_coverage coverage;
 };
 
@@ -142,7 +144,20 @@ static int make_private_base(struct launch *launch) {
   return setenv("FILECLEANUP_BASE_DIR", launch->base, 1) == 0 ? 0 : fail("FILECLEANUP_BASE_DIR", strerror(errno));
 }
 
-static void unmake_private_base(const struct launch *launch) {
+/* For --report alone, when nobody has asked for the file. */
+static void make_private_stats(struct launch *launch, struct fc_config *config) {
+  if (!launch->options.report || config->policy.stats_file[0]) return;
+  if (fc_stats_file_make(config->base, launch->stats, sizeof launch->stats)) {
+    memcpy(config->policy.stats_file, launch->stats, sizeof launch->stats);
+    return;
+  }
+  launch->stats[0] = '\0';
+  launch->options.report = false;
+  (void)fputs("filecleanup-run: no report: no private directory can be made for it\n", stderr);
+}
+
+static void unmake_private_places(const struct launch *launch) {
+  if (launch->stats[0]) fc_stats_file_remove(launch->stats);
   if (launch->base_made) (void)rmdir(launch->base);
 }
 
@@ -164,21 +179,22 @@ static int set_environment(const struct launch *launch, const struct fc_session 
 /* The program runs as if we were not there. */
 static int become_uncovered(const struct launch *launch, const char *why, char **argv) {
   (void)fprintf(stderr, "%s\n", why);
-  unmake_private_base(launch);
+  unmake_private_places(launch);
   if (launch->options.session)
     (void)(launch->outer ? setenv("FILECLEANUP_SESSION", launch->outer, 1) : unsetenv("FILECLEANUP_SESSION"));
   return become(argv);
 }
 
-static int launch_program(struct launch *launch, const struct fc_config *config, char **argv) {
+static int launch_program(struct launch *launch, struct fc_config *config, char **argv) {
   static struct fc_session session;
   char message[FC_MESSAGE_MAX];
   char self[PATH_MAX];
   char shim[PATH_MAX];
   const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
   self[n > 0 ? n : 0] = '\0';
+  make_private_stats(launch, config);
   if (!find_shim(shim, sizeof shim)) {
-    unmake_private_base(launch);
+    unmake_private_places(launch);
     return fail(SHIM_NAME, "not found beside the command or where it was installed");
   }
   if (fc_session_establish(&session, config, launch->base_made ? 1 : 0, environ, self, message, sizeof message) != 0)
@@ -187,6 +203,7 @@ static int launch_program(struct launch *launch, const struct fc_config *config,
   int rc = set_environment(launch, &session, shim);
   if (rc < 0) {
     fc_departure(&session);
+    unmake_private_places(launch);
     return fail("cannot prepare the environment", strerror(-rc));
   }
   const bool guardian = launch->options.guardian && !fc_config_session_name(config);
@@ -204,7 +221,8 @@ static int launch_program(struct launch *launch, const struct fc_config *config,
     fc_coverage_warn(&launch->coverage, argv[0]);
   }
   if (launch->options.wait || getpid() == 1)
-    return fc_parent_run(&session, argv, become_member, launch->options.leak_status);
+    return fc_parent_run(&session, argv, become_member,
+                         &(struct fc_parent_wants){launch->options.leak_status, launch->options.report, launch->stats});
   return become_member(&session, argv);
 }
 
@@ -238,6 +256,7 @@ int fc_launcher_main(int argc, char **argv) {
   if (fc_config_parse(&config, environ, message, sizeof message) != 0)
     return become_uncovered(&launch, message, program);
   const bool named = fc_config_session_name(&config) != NULL;
+  if (named && launch.options.report) return fail("--report", "a named session has not ended when PROGRAM has");
   if (named && launch.options.leak_status)
     return fail("--fail-on-leak", "a named session has not ended when PROGRAM has");
   if (!base || !base[0]) {

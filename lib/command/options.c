@@ -12,7 +12,7 @@
 #define HELP_COLUMN 24 /* where the meanings begin */
 #define STATUS_MAX 255
 
-enum { WAIT = 256, NO_GUARDIAN, TMPDIR, SESSION, FAIL_ON_LEAK, HELP, VERSION, VARIABLE = 512 };
+enum { WAIT = 256, NO_GUARDIAN, TMPDIR, SESSION, FAIL_ON_LEAK, REPORT, HELP, VERSION, VARIABLE = 512 };
 
 /* One row for each option. variable: set to the argument, and the environment is then parsed as if the user had set it.
  * heading: begins a group of the help text. */
@@ -66,6 +66,8 @@ static const struct {
     {"log", "LEVEL", VARIABLE, "FILECLEANUP_LOG", "Messages:", "off, error, warn, info or debug [warn]"},
     {"log-file", "FILE", VARIABLE, "FILECLEANUP_LOG_FILE", NULL, "where to, or syslog [beside the session's record]"},
     {"stats", "FILE", VARIABLE, "FILECLEANUP_STATS", NULL, "gets one JSON object at the end"},
+    {"report", "[FILE]", REPORT, NULL, NULL,
+     "tell at the end, on stderr, what was made, deleted and\nleft; implies --wait; with FILE as --stats=FILE too"},
     {"help", NULL, HELP, NULL, NULL, "this text"},
     {"version", NULL, VERSION, NULL, NULL, "the version"},
 };
@@ -159,6 +161,10 @@ int fc_options_parse(struct fc_options *options, int argc, char **argv) {
       break;
     case FAIL_ON_LEAK:
       rc = set_leak_status(options, optarg);
+      break;
+    case REPORT:
+      options->report = options->wait = true;
+      if (optarg) rc = set_variable(options, "FILECLEANUP_STATS", optarg);
       break;
     case 'h':
     case HELP:

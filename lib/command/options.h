@@ -17,6 +17,7 @@ struct fc_options {
   bool wait;
   bool guardian;
   bool tmpdir;
+  bool report;
   int leak_status;     /* of --fail-on-leak, 0 = not given */
   const char *session; /* of --session, NULL = not given */
   char keep[FC_KEEP_MAX];

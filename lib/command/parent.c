@@ -12,6 +12,8 @@
 #include "launcher.h"
 #include "leftovers.h"
 #include "named.h"
+#include "report_text.h"
+#include "stats_file.h"
 
 #define SLICE_MS 50 /* between two looks at whether the one who reaps still lives */
 
@@ -98,6 +100,17 @@ static long count_leaks(const struct fc_session *session) {
   return left > 0 ? left : 0;
 }
 
+/* Whoever reaped has written it before it said so. */
+static void tell_report(const struct fc_session *session, const struct fc_parent_wants *wants) {
+  const struct fc_session_header *h = session->header;
+  if (!wants->report) return;
+  if (stopped)
+    (void)fputs("filecleanup-run: no report: the session goes on\n", stderr);
+  else
+    fc_report_text_tell(h->policy.stats_file, h->id);
+  if (wants->private_stats[0]) fc_stats_file_remove(wants->private_stats);
+}
+
 static int die_of(int number) {
   (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* the program has dumped its core; ours is of no use */
   (void)signal(number, SIG_DFL);
@@ -109,7 +122,8 @@ static int die_of(int number) {
   return 128 + number; /* PID 1 */
 }
 
-int fc_parent_run(struct fc_session *session, char **argv, fc_parent_become become, int leak_status) {
+int fc_parent_run(struct fc_session *session, char **argv, fc_parent_become become,
+                  const struct fc_parent_wants *wants) {
   sigset_t all;
   sigset_t before;
   (void)sigfillset(&all);
@@ -122,6 +136,7 @@ int fc_parent_run(struct fc_session *session, char **argv, fc_parent_become beco
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
     (void)fprintf(stderr, "filecleanup-run: fork: %s\n", strerror(errno));
     fc_departure(session);
+    if (wants->private_stats[0]) fc_stats_file_remove(wants->private_stats);
     return FC_EXIT_FAILURE;
   }
   if (child == 0) {
@@ -142,10 +157,11 @@ int fc_parent_run(struct fc_session *session, char **argv, fc_parent_become beco
     fc_session_unlock(session);
     wait_for_cleanup(session);
   }
-  const long leaks = leak_status && !stopped ? count_leaks(session) : 0;
+  tell_report(session, wants);
+  const long leaks = wants->leak_status && !stopped ? count_leaks(session) : 0;
   if (leaks > 0)
     (void)fprintf(stderr, "filecleanup-run: %s left %ld name%s under %s\n", argv[0], leaks, leaks == 1 ? "" : "s",
                   fc_session_base(session));
   if (WIFSIGNALED(status)) return die_of(WTERMSIG(status));
-  return leaks > 0 && WEXITSTATUS(status) == 0 ? leak_status : WEXITSTATUS(status);
+  return leaks > 0 && WEXITSTATUS(status) == 0 ? wants->leak_status : WEXITSTATUS(status);
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -287,6 +288,14 @@ static int look_for_base(struct looking *l) {
   return FC_EXIT_DONE;
 }
 
+/* cron and init give no HOME; sessions are recorded beneath it all the same. */
+static void find_home(void) {
+  const char *home = getenv("HOME");
+  if (home && home[0]) return;
+  const struct passwd *user = getpwuid(geteuid());
+  if (user && user->pw_dir && setenv("HOME", user->pw_dir, 1) != 0) fc_verb_no_memory();
+}
+
 int fc_survey_take(struct fc_survey *survey, const struct fc_verb_options *options) {
   memset(survey, 0, sizeof *survey);
   struct looking looking = {.survey = survey, .options = options};
@@ -298,6 +307,7 @@ int fc_survey_take(struct fc_survey *survey, const struct fc_verb_options *optio
     limit.rlim_cur = limit.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
   }
+  find_home();
   looking.buffer = fc_verb_alloc(FC_LIST_BYTES);
   looking.header = fc_verb_alloc(sizeof *looking.header);
   char place[PATH_MAX];

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "account.h"
+#include "beneath.h"
 #include "ending.h"
 #include "human.h"
 #include "json.h"
@@ -41,7 +42,9 @@ static void draw(struct job *job) {
   char bar[BAR_COLUMNS + 1];
   for (unsigned i = 0; i < BAR_COLUMNS; i++) bar[i] = i < part ? '#' : '.';
   bar[BAR_COLUMNS] = '\0';
-  (void)fprintf(stderr, "\r[%s] %llu of %llu names", bar, job->seen, job->total);
+  char total[FC_HUMAN_BYTES];
+  const int digits = snprintf(total, sizeof total, "%llu", job->total);
+  (void)fprintf(stderr, "\r[%s] %*llu of %s names", bar, digits, job->seen, total);
   (void)fflush(stderr);
 }
 
@@ -68,23 +71,66 @@ static void count_tracked(struct job *job) {
   job->bar = isatty(STDERR_FILENO) && job->total >= BAR_LEAST && !job->options->quiet && !job->options->dry_run;
 }
 
-/* What the end would remove, by the judge, who looks as the reaper does. */
+/* Where the directory that holds path stands in the sorted accounts. False: it is not the session's. */
+static bool find_above(const struct fc_accounts *accounts, const char *path, size_t *index) {
+  const size_t len = (size_t)(strrchr(path, '/') - path);
+  size_t low = 0;
+  size_t high = accounts->count;
+  while (low < high) {
+    const size_t middle = low + (high - low) / 2;
+    const char *other = accounts->list[middle].path;
+    const int order = strncmp(other, path, len);
+    if (order == 0 && other[len] == '\0') {
+      *index = middle;
+      return true;
+    }
+    if (order < 0)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return false;
+}
+
+/* A directory goes when nothing is left in it. DIRS=recursive has more go than the records tell of: then it is believed
+ * to go. */
+static bool is_emptied(const struct fc_judge *judge, const struct fc_account *directory, size_t going) {
+  static char buffer[FC_LIST_BYTES];
+  const struct fc_session_header *h = judge->found->header;
+  if (h->policy.dirs == FC_DIRS_RECURSIVE) return true;
+  const int fd = fc_beneath_open(judge->base_fd, directory->path + strlen(h->base) + 1);
+  if (fd < 0) return false;
+  struct fc_list list;
+  struct fc_entry entry;
+  size_t entries = 0;
+  fc_list_begin(&list, fd, buffer);
+  while (entries <= going && fc_list_next(&list, &entry) == 1) entries++;
+  (void)close(fd);
+  return entries <= going;
+}
+
+/* What the end would remove, by the judge, who looks as the reaper does: what is in a directory before that. */
 static void foretell_end(struct job *job) {
   struct fc_judge judge;
   struct fc_accounts accounts = {0};
   fc_judge_begin(&judge, job->found);
   fc_accounts_collect(&accounts, &judge, false);
-  for (size_t i = 0; i < accounts.count; i++) {
+  fc_accounts_sort(&accounts);
+  size_t *going = fc_verb_alloc(accounts.count * sizeof *going); /* entries of that directory */
+  for (size_t i = accounts.count; i-- > 0;) {
     const struct fc_account *a = &accounts.list[i];
-    if (!fc_judgement_deletes(job->found, &a->judgement)) {
+    const bool is_dir = (a->judgement.st.stx_mode & S_IFMT) == S_IFDIR;
+    if (!fc_judgement_deletes(job->found, &a->judgement) || (is_dir && !is_emptied(&judge, a, going[i]))) {
       job->done.kept++;
       continue;
     }
-    const bool is_dir = (a->judgement.st.stx_mode & S_IFMT) == S_IFDIR;
+    size_t above;
+    if (find_above(&accounts, a->path, &above)) going[above]++;
     *(is_dir ? &job->done.dirs : &job->done.files) += 1;
     if (!is_dir) job->done.bytes += a->judgement.st.stx_size;
     each(job, a->path + strlen(job->found->header->base) + 1, NULL);
   }
+  free(going);
   fc_accounts_free(&accounts);
   fc_judge_end(&judge);
 }
@@ -191,9 +237,12 @@ static void print_job(const struct job *job) {
   char files[FC_HUMAN_BYTES];
   char dirs[FC_HUMAN_BYTES];
   char size[FC_HUMAN_BYTES];
-  (void)printf("  %s %s, %s, %s\n", job->options->dry_run ? "would remove" : "removed",
-               fc_human_count(d->files + d->unseen, "file", "files", files),
-               fc_human_count(d->dirs, "directory", "directories", dirs), fc_human_size(d->bytes, size));
+  const bool removed = d->files + d->dirs + d->unseen > 0;
+  if (!removed) (void)printf("  nothing%s removed\n", job->options->dry_run ? " would be" : "");
+  if (removed)
+    (void)printf("  %s %s, %s, %s\n", job->options->dry_run ? "would remove" : "removed",
+                 fc_human_count(d->files + d->unseen, "file", "files", files),
+                 fc_human_count(d->dirs, "directory", "directories", dirs), fc_human_size(d->bytes, size));
   const struct {
     unsigned long long count;
     const char *what;
@@ -241,11 +290,11 @@ const struct fc_verb fc_verb_sweep = {
     .name = "sweep",
     .summary = "Remove what dead sessions left, and what has expired",
     .operands = "",
-    .help = "Looks at all sessions of the base, or of all your bases: a session whose processes\n"
-            "are all gone is ended by its own policy; in one that lives, files older than its\n"
-            "TTL, or over its caps, are removed, but for those in use. Safe from cron. Says\n"
-            "nothing when there was nothing to do. With -v each name; with -n nothing is done.\n"
-            "Status 1: something could not be removed.\n",
+    .help = "Looks at all sessions of the base, or of all your bases: a session whose\n"
+            "processes are all gone is ended by its own policy; in one that lives, files\n"
+            "older than its TTL, or over its caps, are removed, but for those in use. Safe\n"
+            "from cron. Says nothing when there was nothing to do. With -v each name; with -n\n"
+            "nothing is done. Status 1: something could not be removed.\n",
     .options = FC_OPTION_BASE | FC_OPTION_JSON | FC_OPTION_VERBOSE | FC_OPTION_SESSION | FC_OPTION_DRY_RUN,
     .run = run,
 };

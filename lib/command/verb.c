@@ -14,7 +14,15 @@
 extern char **environ;
 
 #define OPTIONS_MAX 64
-enum { OPTION_BASE = 256, OPTION_STATE_DIR, OPTION_JSON, OPTION_SESSION, OPTION_PROBE_BASE, OPTION_VARIABLE = 512 };
+enum {
+  OPTION_BASE = 256,
+  OPTION_STATE_DIR,
+  OPTION_JSON,
+  OPTION_SESSION,
+  OPTION_PROBE_BASE,
+  OPTION_HTML,
+  OPTION_VARIABLE = 512
+};
 
 _Noreturn void fc_verb_no_memory(void) {
   (void)fputs("filecleanup: out of memory\n", stderr);
@@ -69,6 +77,7 @@ static void help(const struct fc_verb *verb) {
                              "                       removed at once\n"},
       {FC_OPTION_DRY_RUN, "  -n, --dry-run        say what would be done, and do nothing\n"},
       {FC_OPTION_JSON, "      --json           for programs\n"},
+      {FC_OPTION_HTML, "      --html=FILE      a page for a browser ('-' = stdout)\n"},
       {FC_OPTION_NULL, "  -0, --null           names only, as they are, each followed by a NUL\n"},
       {FC_OPTION_VERBOSE, "  -v, --verbose        say more\n"
                           "  -q, --quiet          say less\n"},
@@ -120,6 +129,7 @@ static size_t collect(const struct fc_verb *verb, struct option *list) {
   if (takes & FC_OPTION_NULL) list[n++] = (struct option){"null", no_argument, NULL, '0'};
   if (takes & FC_OPTION_WATCH) list[n++] = (struct option){"watch", no_argument, NULL, 'w'};
   if (takes & FC_OPTION_PROBE_BASE) list[n++] = (struct option){"probe-base", no_argument, NULL, OPTION_PROBE_BASE};
+  if (takes & FC_OPTION_HTML) list[n++] = (struct option){"html", required_argument, NULL, OPTION_HTML};
   if (takes & FC_OPTION_SESSION) list[n++] = (struct option){"session", required_argument, NULL, OPTION_SESSION};
   if (takes & FC_OPTION_VARIABLES) {
     const struct fc_launcher_option *o;
@@ -197,6 +207,9 @@ int fc_verb_main(const struct fc_verb *verb, int argc, char **argv) {
       break;
     case OPTION_PROBE_BASE:
       options.probe_base = true;
+      break;
+    case OPTION_HTML:
+      options.html = optarg;
       break;
     case OPTION_SESSION:
       options.session = optarg;

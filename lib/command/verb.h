@@ -30,6 +30,7 @@ enum fc_option {
   FC_OPTION_PROBE_BASE = 1 << 5,
   FC_OPTION_SESSION = 1 << 6,
   FC_OPTION_DRY_RUN = 1 << 8,
+  FC_OPTION_HTML = 1 << 9,
   FC_OPTION_VARIABLES = 1 << 7, /* every option of `run` that stands for a variable */
 };
 
@@ -41,6 +42,7 @@ struct fc_verb_options {
   bool probe_base;
   bool dry_run;
   unsigned verbose;
+  const char *html;         /* a file, "-" = stdout; NULL = not given */
   const char *session;      /* an id or the beginning of one; NULL = all */
   const char *const *given; /* names of the variables that an option has set, NULL at the end */
   char *const *operands;    /* NULL at the end */
@@ -64,6 +66,7 @@ extern const struct fc_verb fc_verb_check;
 extern const struct fc_verb fc_verb_sweep;
 extern const struct fc_verb fc_verb_keep;
 extern const struct fc_verb fc_verb_untrack;
+extern const struct fc_verb fc_verb_report;
 extern const struct fc_verb fc_verb_hooks;
 
 /* Reads argv (argv[0] is the verb), the environment and the configuration, and runs the verb. An exit status. */

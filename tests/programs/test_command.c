@@ -341,12 +341,14 @@ Test(command, every_answer_is_one_valid_object_and_always_the_same) {
 Test(command, what_people_read_fits_a_terminal_and_has_no_colour_in_a_pipe) {
   struct fct_world *world = fct_world_new();
   struct fct_job *job = hold(world, FCT_RUN, "echo x > base/f; for i in 1 2 3 4 5 6 7 8 9; do sleep 60 & done");
-  struct fct_result result =
-      run(world, "cd /; export TERM=xterm\n"
-                 "for verb in status 'list -v' 'explain base/f' check hooks; do\n"
-                 "  case $verb in explain*) verb=\"explain $BASE/f\";; esac\n"
-                 "  $FC_COMMAND $verb; $FC_COMMAND ${verb%% *} --help; done | sed \"s|$BASE|BASE|g\" > $HOME/out\n"
-                 "$FC_COMMAND --help >> $HOME/out; grep -E '.{81}' $HOME/out; grep -c \"$(printf '\\033')\" $HOME/out");
+  struct fct_result result = run(
+      world,
+      "cd /; export TERM=xterm\n"
+      "for verb in status 'list -v' 'explain base/f' check hooks; do\n"
+      "  case $verb in explain*) verb=\"explain $BASE/f\";; esac\n"
+      "  $FC_COMMAND $verb; $FC_COMMAND ${verb%% *} --help; done | sed \"s|$BASE|BASE|g\" > $HOME/out\n"
+      "$FC_COMMAND --help >> $HOME/out; for verb in run sweep keep untrack end report; do\n"
+      "$FC_COMMAND $verb --help >> $HOME/out; done; grep -E '.{81}' $HOME/out; grep -c \"$(printf '\\033')\" $HOME/out");
   cr_expect_str_eq(result.out, "0\n", "%s", result.out);
   fct_kill_job(job);
 }
@@ -381,7 +383,9 @@ Test(command, wrong_use_is_status_2) {
 
 Test(command, every_verb_has_help_on_stdout) {
   struct fct_world *world = fct_world_new();
-  for (const char *const *verb = FCT_LIST("run", "status", "list", "explain", "check", "hooks"); *verb; verb++) {
+  for (const char *const *verb =
+           FCT_LIST("run", "status", "list", "explain", "sweep", "keep", "untrack", "end", "report", "check", "hooks");
+       *verb; verb++) {
     struct fct_result result = run(world, fct_format("$FC_COMMAND %s --help", *verb));
     cr_expect(result.status == 0 && strncmp(result.out, "Usage: ", 7) == 0, "%s: %s", *verb, result.out);
     cr_expect_str_eq(result.err, "");
