@@ -37,6 +37,9 @@ static void expect_clean(const char *how) {
 
 Test(sweep_host, no_handler_runs_in_the_sweeper_and_no_signal_is_ours) { expect_clean("signals"); }
 Test(sweep_host, a_host_whose_main_thread_ends_first_ends) { expect_clean("mainexit"); }
+Test(sweep_host, a_host_whose_main_thread_ends_by_its_number_ends) {
+  fct_next_start(run_probe("rawexit"), FCT_BARE); /* it ends as one that was killed, and the next start cleans up */
+}
 Test(sweep_host, descriptors_that_are_closed_and_replaced_are_the_hosts) { expect_clean("fds"); }
 Test(sweep_host, eight_descriptors_are_enough) { expect_clean("limit"); }
 Test(sweep_host, an_exec_in_the_middle_of_a_pass_loses_nothing) { expect_clean("exec"); }
