@@ -26,7 +26,7 @@ enum verdict { GONE, SPARED };
 static bool out_of_time(struct fc_reaper *r) {
   if (r->blind) return true;
   if (r->stop && __atomic_load_n(r->stop, __ATOMIC_ACQUIRE)) r->late = true;
-  if (!r->late && r->deadline_ns != FC_INFINITY_NS && fc_journal_now() >= r->deadline_ns) r->late = true;
+  if (!r->late && r->deadline_ns != FC_INFINITY_NS && fc_sys_boottime() >= r->deadline_ns) r->late = true;
   return r->late;
 }
 
@@ -38,7 +38,7 @@ static void count_failure(struct fc_reaper *r, int rc) {
 static int64_t record_capture(struct fc_reaper *r, const char *path, const struct fc_identity *identity) {
   const struct fc_record record = {.type = FC_REC_CAPTURE,
                                    .pid = (uint32_t)fc_sys_getpid(),
-                                   .time_ns = fc_journal_now(),
+                                   .time_ns = fc_sys_boottime(),
                                    .identity = identity,
                                    .path = {NULL, 0, path, strlen(path)}};
   return fc_journal_append(&r->journal, &record);

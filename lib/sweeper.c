@@ -275,9 +275,9 @@ int fc_sweeper_pass(int dirfd, int fd, const struct fc_session_header *h, const 
   s->sweep = what;
   s->result = result;
   s->standing.but = what->what == FC_SWEEP_EXPIRED ? 0 : (uint32_t)fc_sys_getpid();
-  s->now_boot_ns = fc_journal_now();
+  s->now_boot_ns = fc_sys_boottime();
   struct timespec now = {0, 0};
-  (void)clock_gettime(CLOCK_REALTIME, &now);
+  (void)clock_gettime(CLOCK_REALTIME, &now); /* right or wrong, it makes nothing older than the other clock says */
   s->now_real_ns = (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
   int rc = fc_turn_take(fd, deadline_ns) ? 0 : -EINTR;
   if (rc == 0) rc = fc_reaper_open(&s->reaper, dirfd, fd, h, true, deadline_ns, &result->reaped);

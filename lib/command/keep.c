@@ -25,7 +25,7 @@ static bool tell(const struct fc_found *found, enum fc_record_type type, const c
   if (fc_session_map(found->fd, found->header, &journal) < 0) return false;
   const struct fc_record record = {.type = type,
                                    .pid = (uint32_t)getpid(),
-                                   .time_ns = fc_journal_now(),
+                                   .time_ns = fc_sys_boottime(),
                                    .path = {NULL, 0, relative, strlen(relative)}};
   const bool fine = fc_journal_append(&journal, &record) >= 0 &&
                     __atomic_load_n(&journal.words->state, __ATOMIC_ACQUIRE) == FC_STATE_LIVE;
