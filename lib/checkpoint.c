@@ -195,7 +195,7 @@ int fc_checkpoint_make(int fd, const struct fc_session_header *h, struct fc_chec
   m->fd = fd;
   m->header = h;
   m->memory = memory;
-  m->now = fc_journal_now();
+  m->now = fc_sys_boottime();
   int rc = fc_turn_take(fd, deadline_ns) ? 0 : -EINTR;
   if (rc == 0) {
     rc = fc_session_map(fd, h, &m->journal);

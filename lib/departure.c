@@ -114,7 +114,7 @@ void fc_departure_finish(struct fc_session *s, int fd) {
       uint32_t nothing = 0;
       if (answer == FC_DEPARTURE_SOON) (void)fc_sys_futex(&nothing, FC_FUTEX_WAIT, 0, SLICE_MS);
     }
-    if (deadline != FC_INFINITY_NS && fc_journal_now() >= deadline) break;
+    if (deadline != FC_INFINITY_NS && fc_sys_boottime() >= deadline) break;
   }
   if (dirfd >= 0) {
     (void)fc_sys_close(dirfd);

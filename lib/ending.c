@@ -56,7 +56,7 @@ static void tell_unseen(struct fc_reaper *r, unsigned members) {
   const int64_t budget_ns = r->deadline_ns == FC_INFINITY_NS ? UNSEEN_BUDGET_NS : UNSEEN_BUDGET_HOST_NS;
   const int64_t deadline_ns = fc_journal_deadline(budget_ns);
   fc_unseen_in_base(&r->registry, r->base_fd, r->header, deadline_ns, count_unseen, &tally);
-  const bool cut = fc_journal_now() >= deadline_ns;
+  const bool cut = fc_sys_boottime() >= deadline_ns;
   __atomic_store_n(&r->journal.words->unseen_names, (uint32_t)tally.names, __ATOMIC_RELAXED);
   fc_log_write(&r->log, tally.names ? FC_LOG_WARN : FC_LOG_INFO,
                "%s: %u processes ran without the shim (static, set-user-ID or of another libc); %s%llu names that were "

@@ -36,7 +36,7 @@ int fc_footprint_take(struct fc_footprint *f, int fd, const struct fc_session_he
   struct fc_replay replay;
   memset(&r, 0, sizeof r);
   r.no_captures = true;
-  struct fc_sample sum = {.since_ns = fc_journal_now() - f->start_ns};
+  struct fc_sample sum = {.since_ns = fc_sys_boottime() - f->start_ns};
   char *path = fc_arena_alloc(&r.arena, FC_REPLAY_PATH_MAX);
   int rc = path ? fc_replay_begin(&replay, &r.arena, fd, h->key, h->capacity, false) : -ENOMEM;
   if (rc == 0) rc = fc_ownership_replay(&r, &replay);

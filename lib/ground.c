@@ -214,7 +214,7 @@ bool fc_ground_follow_links(struct fc_ground *g, int64_t deadline_ns) {
     again = false;
     for (struct fc_node *n = fc_registry_postorder(&r->root, NULL); n; n = fc_registry_postorder(&r->root, n)) {
       if (!n->parent || !n->reserved) continue;
-      if (deadline_ns != FC_INFINITY_NS && fc_journal_now() >= deadline_ns) return false;
+      if (deadline_ns != FC_INFINITY_NS && fc_sys_boottime() >= deadline_ns) return false;
       const int rc = follow_link(g, n, path, target);
       if (rc < 0) return false;
       again |= rc > 0;

@@ -24,7 +24,7 @@ int64_t fc_journal_now(void) {
 }
 
 int64_t fc_journal_deadline(int64_t budget_ns) {
-  return budget_ns == INT64_MAX ? INT64_MAX : fc_journal_now() + budget_ns;
+  return budget_ns == INT64_MAX ? INT64_MAX : fc_sys_boottime() + budget_ns;
 }
 
 static size_t window_len(const struct fc_journal *j, int i) {

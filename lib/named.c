@@ -10,7 +10,7 @@
 #define LOCK_TRIES 2000
 #define LOCK_PAUSE_MS 5
 
-uint32_t fc_named_now(void) { return (uint32_t)(fc_journal_now() / NS_PER_S); }
+uint32_t fc_named_now(void) { return (uint32_t)(fc_sys_boottime() / NS_PER_S); }
 
 void fc_named_touch(struct fc_head_words *words) { __atomic_store_n(&words->used_s, fc_named_now(), __ATOMIC_RELAXED); }
 

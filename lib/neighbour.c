@@ -124,11 +124,7 @@ static bool read_directory(struct fc_neighbours *list, int dirfd, const char *ow
 
 /* A directory that changed a moment ago may change again within the same tick of a coarse clock and look the same. */
 static bool is_settled(const struct statx *st) {
-  struct timespec now;
-  if (clock_gettime(CLOCK_REALTIME, &now) != 0) return false;
-  const int64_t age_ns =
-      ((int64_t)now.tv_sec - st->stx_ctime.tv_sec) * 1000000000 + (now.tv_nsec - (int64_t)st->stx_ctime.tv_nsec);
-  return age_ns >= SETTLED_NS;
+  return fc_sys_realtime() - (st->stx_ctime.tv_sec * 1000000000 + st->stx_ctime.tv_nsec) >= SETTLED_NS;
 }
 
 bool fc_neighbours_refresh(struct fc_neighbours *list, int dirfd, const char *own_id, struct fc_arena *arena) {
@@ -183,7 +179,7 @@ bool fc_neighbour_adopt(struct fc_neighbour *n, const char *path, const struct f
   const struct fc_record adopt = {.type = FC_REC_ADOPT,
                                   .flags = is_dir ? FC_REC_DIR : 0,
                                   .pid = n->header->leader_pid,
-                                  .time_ns = fc_journal_now(),
+                                  .time_ns = fc_sys_boottime(),
                                   .identity = identity,
                                   .path = {NULL, 0, path, strlen(path)}};
   if (fc_journal_append(&n->journal, &adopt) < 0) return false;

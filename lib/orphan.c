@@ -24,10 +24,9 @@ static void drop_stale(int dirfd, const char *name) {
   const int fd = fc_sys_openat(dirfd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
   if (fd < 0) return;
   struct statx st;
-  struct timespec now;
   if (fc_sys_statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &st) == 0 && (st.stx_mode & S_IFMT) == S_IFREG &&
-      st.stx_uid == fc_sys_geteuid() && clock_gettime(CLOCK_REALTIME, &now) == 0 &&
-      st.stx_mtime.tv_sec + STALE_S < now.tv_sec && fc_session_probe(fd, FC_BYTE_MEMBERS) == F_UNLCK)
+      st.stx_uid == fc_sys_geteuid() && st.stx_mtime.tv_sec + STALE_S < fc_sys_realtime() / 1000000000 &&
+      fc_session_probe(fd, FC_BYTE_MEMBERS) == F_UNLCK)
     (void)fc_sys_unlinkat(dirfd, name, 0);
   (void)fc_sys_close(fd);
 }
@@ -36,7 +35,7 @@ static void reap_dead(int dirfd, const char *name, int fd, const struct fc_sessi
                       int64_t deadline_ns) {
   while (fc_departure_try(dirfd, name, fd, header, deadline_ns) == FC_DEPARTURE_SOON) {
     uint32_t nothing = 0;
-    if (deadline_ns != FC_INFINITY_NS && fc_journal_now() >= deadline_ns) return;
+    if (deadline_ns != FC_INFINITY_NS && fc_sys_boottime() >= deadline_ns) return;
     (void)fc_sys_futex(&nothing, FC_FUTEX_WAIT, 0, SOON_MS);
   }
 }

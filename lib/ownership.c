@@ -430,7 +430,7 @@ int fc_ownership_replay(struct fc_registry *r, struct fc_replay *replay) {
 unsigned fc_ownership_unseen(struct fc_registry *r, unsigned *alive, unsigned *arriving) {
   unsigned unseen = r->unseen_gone;
   *alive = *arriving = 0;
-  const int64_t now = fc_journal_now();
+  const int64_t now = fc_sys_boottime();
   for (struct fc_process *p = r->processes; p; p = p->hh.next) {
     const bool may_arrive = p->starts_ns && now < p->starts_ns + FC_START_NS;
     if (may_arrive) (*arriving)++;

@@ -26,7 +26,7 @@ enum verdict { GONE, SPARED };
 static bool out_of_time(struct fc_reaper *r) {
   if (r->blind) return true;
   if (r->stop && __atomic_load_n(r->stop, __ATOMIC_ACQUIRE)) r->late = true;
-  if (!r->late && r->deadline_ns != FC_INFINITY_NS && fc_journal_now() >= r->deadline_ns) r->late = true;
+  if (!r->late && r->deadline_ns != FC_INFINITY_NS && fc_sys_boottime() >= r->deadline_ns) r->late = true;
   return r->late;
 }
 
@@ -38,7 +38,7 @@ static void count_failure(struct fc_reaper *r, int rc) {
 static int64_t record_capture(struct fc_reaper *r, const char *path, const struct fc_identity *identity) {
   const struct fc_record record = {.type = FC_REC_CAPTURE,
                                    .pid = (uint32_t)fc_sys_getpid(),
-                                   .time_ns = fc_journal_now(),
+                                   .time_ns = fc_sys_boottime(),
                                    .identity = identity,
                                    .path = {NULL, 0, path, strlen(path)}};
   return fc_journal_append(&r->journal, &record);
@@ -84,13 +84,16 @@ struct found {
   uint64_t since;
 };
 
-/* The second look and the deletion, in a directory that nobody else reaches. */
-static int remove_slot(struct fc_reaper *r, const char *slot, const struct fc_identity *identity, bool is_dir) {
+/* The second look and the deletion, in a directory that nobody else reaches. Who had found the file by its name before
+ * it was taken away may only now come to open it: the lease is asked last of all. */
+static int remove_slot(struct fc_reaper *r, const char *slot, const struct fc_identity *identity, bool is_dir,
+                       const struct fc_lease *lease) {
   struct fc_identity now;
   struct statx st;
   int rc = fc_identity_take(r->quarantine.fd, slot, r->header->with_handle != 0, &now, &st);
   if (rc < 0) return rc;
   if (!fc_ground_same(&r->ground, identity, &now)) return -ESTALE;
+  if (!fc_lease_is_whole(lease)) return -EBUSY;
   rc = fc_sys_unlinkat(r->quarantine.fd, slot, is_dir ? AT_REMOVEDIR : 0);
   return rc;
 }
@@ -189,11 +192,12 @@ static enum verdict capture_and_remove(struct fc_reaper *r, const struct found *
   }
   /* Between the first look and the capture somebody may have begun to use it. */
   const bool sees = fc_reaper_look_around(r);
-  const bool wanted = fc_neighbour_using(r->neighbours.first, f->path) || !fc_lease_is_whole(lease) || !is_still(r, f);
+  const bool wanted = fc_neighbour_using(r->neighbours.first, f->path) || !is_still(r, f);
   if (!sees || wanted)
     rc = -EBUSY;
   else
-    rc = place_stands(r, f->place, f->path) ? remove_slot(r, slot, &f->identity, MODE_IS(&f->st, S_IFDIR)) : -ESTALE;
+    rc = place_stands(r, f->place, f->path) ? remove_slot(r, slot, &f->identity, MODE_IS(&f->st, S_IFDIR), lease)
+                                            : -ESTALE;
   if (rc == 0) {
     if (MODE_IS(&f->st, S_IFREG)) r->result->bytes += f->st.stx_size;
     return GONE;
@@ -420,7 +424,8 @@ void fc_reaper_recover(struct fc_reaper *r) {
     if (!ours) {
       give_back(r, entry.name, -1, capture->path);
     } else {
-      const int rc = remove_slot(r, entry.name, &node->identity, node->is_dir);
+      const struct fc_lease none = {-1};
+      const int rc = remove_slot(r, entry.name, &node->identity, node->is_dir, &none);
       if (rc == 0)
         *(node->is_dir ? &r->result->dirs : &r->result->files) += 1;
       else

@@ -27,7 +27,7 @@ static int64_t next_pass(const struct fc_policy *p, int64_t now_ns, int64_t due_
 static void wait_until(const struct fc_schedule *s, uint32_t seen, int64_t then_ns) {
   int64_t ms = LONGEST_WAIT_MS;
   if (then_ns != FC_INFINITY_NS) {
-    const int64_t left_ns = then_ns - fc_journal_now();
+    const int64_t left_ns = then_ns - fc_sys_boottime();
     if (left_ns <= 0) return;
     if (left_ns / NS_PER_MS < ms) ms = left_ns / NS_PER_MS + 1;
   }
@@ -44,7 +44,7 @@ static void recover(const struct fc_schedule *s) {
 void fc_schedule_run(struct fc_schedule *s) {
   const struct fc_policy *p = &s->header->policy;
   const bool expires = fc_sweeper_is_wanted(p);
-  int64_t next = expires ? next_pass(p, fc_journal_now(), fc_journal_now()) : FC_INFINITY_NS;
+  int64_t next = expires ? next_pass(p, fc_sys_boottime(), fc_sys_boottime()) : FC_INFINITY_NS;
   bool leader_done = false;
   struct fc_checkpoint_memory checkpoint = {0};
   int64_t not_before = 0; /* the next try of a checkpoint */
@@ -53,13 +53,13 @@ void fc_schedule_run(struct fc_schedule *s) {
     const uint32_t seen = __atomic_load_n(&s->words->wake, __ATOMIC_ACQUIRE);
     if (__atomic_load_n(&s->stop, __ATOMIC_ACQUIRE)) return;
     const bool leader = !leader_done && __atomic_load_n(&s->leader_ended, __ATOMIC_ACQUIRE) != 0;
-    const int64_t now = fc_journal_now();
+    const int64_t now = fc_sys_boottime();
     if (fc_checkpoint_is_due(s->header->capacity, s->words, &checkpoint) && now >= not_before) {
       const int rc = fc_checkpoint_make(s->fd, s->header, &checkpoint, FC_INFINITY_NS);
       if (rc == -ESTALE || rc == -EBADMSG) return;
       if (rc == -EBUSY) recover(s);
       pause = rc == 0 || rc == -EAGAIN || rc == -EBUSY ? RETRY_NS : pause < RETRY_MAX_NS ? 2 * pause : pause;
-      if (rc < 0) not_before = fc_journal_now() + pause;
+      if (rc < 0) not_before = fc_sys_boottime() + pause;
       continue;
     }
     if (!leader && now < next) {
@@ -73,6 +73,6 @@ void fc_schedule_run(struct fc_schedule *s) {
     if (leader)
       leader_done = true;
     else
-      next = next_pass(p, fc_journal_now(), rc < 0 ? fc_journal_now() : result.next_due_ns);
+      next = next_pass(p, fc_sys_boottime(), rc < 0 ? fc_sys_boottime() : result.next_due_ns);
   }
 }

@@ -211,8 +211,7 @@ static int fill_header(struct fc_session_header *h, const struct fc_config *conf
   h->leader_pid = (uint32_t)fc_sys_getpid();
   h->pid_space = fc_session_pid_space();
   (void)fc_session_boot_id(h->boot_id);
-  struct timespec now;
-  h->created_s = clock_gettime(CLOCK_REALTIME, &now) == 0 ? now.tv_sec : 0;
+  h->created_s = fc_sys_realtime() / NS_PER_S;
   h->base_identity = base->identity;
   h->fs_type = base->fs_type;
   h->fs_id = base->fs_id;
@@ -683,7 +682,7 @@ void fc_session_spawned(struct fc_session *s, uint32_t child) {
 }
 
 int64_t fc_session_starting(struct fc_session *s, uint32_t pid) {
-  const struct fc_record exec = {.type = FC_REC_EXEC, .flags = FC_REC_STARTS, .pid = pid, .time_ns = fc_journal_now()};
+  const struct fc_record exec = {.type = FC_REC_EXEC, .flags = FC_REC_STARTS, .pid = pid, .time_ns = fc_sys_boottime()};
   return fc_journal_append(&s->journal, &exec);
 }
 

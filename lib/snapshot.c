@@ -121,7 +121,7 @@ static bool put_nodes(const struct writer *w, char *path) {
 /* N6 asks for the creator of what is tracked; the other words are about what the process may still do. */
 static bool put_processes(const struct writer *w) {
   struct fc_registry *r = w->registry;
-  const int64_t now = fc_journal_now();
+  const int64_t now = fc_sys_boottime();
   for (struct fc_process *p = r->processes; p; p = p->hh.next) p->mentioned = false;
   for (struct fc_node *n = fc_registry_postorder(&r->root, NULL); n; n = fc_registry_postorder(&r->root, n)) {
     struct fc_process *creator = fc_ownership_tracked(r, n) ? fc_registry_process(r, n->pid, false) : NULL;

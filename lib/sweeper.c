@@ -8,6 +8,7 @@
 #include "turn.h"
 
 #define NS_PER_S INT64_C(1000000000)
+#define TURN_SLICE_NS 20000000
 
 struct sweeper {
   struct fc_reaper reaper;
@@ -265,6 +266,17 @@ static int sweep(struct sweeper *s, const uint32_t *stop) {
   return r->blind ? -EBUSY : r->late ? -EINTR : 0;
 }
 
+/* Whoever has it may be stopped for long; a host that ends meanwhile does not wait for him. */
+static bool take_turn(int fd, const uint32_t *stop, int64_t deadline_ns) {
+  for (;;) {
+    if (stop && __atomic_load_n(stop, __ATOMIC_ACQUIRE)) return false;
+    const int64_t soon_ns = fc_journal_deadline(TURN_SLICE_NS);
+    const int64_t until_ns = stop && soon_ns < deadline_ns ? soon_ns : deadline_ns;
+    if (fc_turn_take(fd, until_ns)) return true;
+    if (until_ns == deadline_ns) return false;
+  }
+}
+
 int fc_sweeper_pass(int dirfd, int fd, const struct fc_session_header *h, const struct fc_sweep *what,
                     const uint32_t *stop, int64_t deadline_ns, struct fc_sweep_result *result) {
   *result = (struct fc_sweep_result){.reaped.watch = result->reaped.watch};
@@ -275,11 +287,11 @@ int fc_sweeper_pass(int dirfd, int fd, const struct fc_session_header *h, const 
   s->sweep = what;
   s->result = result;
   s->standing.but = what->what == FC_SWEEP_EXPIRED ? 0 : (uint32_t)fc_sys_getpid();
-  s->now_boot_ns = fc_journal_now();
+  s->now_boot_ns = fc_sys_boottime();
   struct timespec now = {0, 0};
-  (void)clock_gettime(CLOCK_REALTIME, &now);
+  (void)clock_gettime(CLOCK_REALTIME, &now); /* right or wrong, it makes nothing older than the other clock says */
   s->now_real_ns = (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
-  int rc = fc_turn_take(fd, deadline_ns) ? 0 : -EINTR;
+  int rc = take_turn(fd, stop, deadline_ns) ? 0 : -EINTR;
   if (rc == 0) rc = fc_reaper_open(&s->reaper, dirfd, fd, h, true, deadline_ns, &result->reaped);
   if (rc == 0 && __atomic_load_n(&s->reaper.journal.words->state, __ATOMIC_ACQUIRE) != FC_STATE_LIVE) rc = -ESTALE;
   if (rc == 0) rc = sweep(s, stop);

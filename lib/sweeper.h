@@ -5,10 +5,10 @@
  * host, the guardian, the command, and the scopes. Must never: remove what is in use or too young, or run twice on one
  * session at once: a byte of its file is locked during a pass.
  *
- * Age. No step of any clock ages anything. By `newest` a file is as old as the newest of its four times is ago, but not
- * older than CLOCK_BOOTTIME says that its creation record is. By `mtime` it is as old as its modification time is ago,
- * but not older than the record plus what the modification time lies before the birth time and the change time (`touch
- * -d`): times of one file, whatever the clock says now.
+ * Age. No step of any clock ages anything, and no clock that is faked in the host. By `newest` a file is as old as the
+ * newest of its four times is ago, but not older than CLOCK_BOOTTIME says that its creation record is. By `mtime` it is
+ * as old as its modification time is ago, but not older than the record plus what the modification time lies before the
+ * birth time and the change time (`touch -d`): times of one file, whatever the clock says now.
  *
  * Regular files only, and directories of ours that are empty and whose own times, taken before anything was removed
  * from them, are old enough. Sockets, FIFOs, links and nodes wait for the end of the session.

@@ -238,16 +238,18 @@ static inline unsigned fc_sys_geteuid(void) {
 #define FC_LOCK_NB 4
 #define FC_LOCK_UN 8
 static inline int fc_sys_flock(int fd, int operation) { return (int)FC_SYS2(SYS_flock, fd, operation); }
-/* CLOCK_BOOTTIME in nanoseconds, without the vDSO: right after a fork its two pages have to be mapped first. 0 =
- * unknown.
- */
-static inline int64_t fc_sys_boottime(void) {
+static inline int64_t fc_sys_clock(int clock) {
   struct {
     long sec, nsec;
   } now = {0, 0};
-  (void)FC_SYS2(SYS_clock_gettime, CLOCK_BOOTTIME, &now);
+  (void)FC_SYS2(SYS_clock_gettime, clock, &now);
   return (int64_t)now.sec * 1000000000 + now.nsec;
 }
+/* CLOCK_BOOTTIME and CLOCK_REALTIME in nanoseconds, 0 = unknown. The kernel's own: libc's clock_gettime may be that of
+ * another preload, which tells the host another time or one that stands still. Without the vDSO: right after a fork its
+ * two pages have to be mapped first. */
+static inline int64_t fc_sys_boottime(void) { return fc_sys_clock(CLOCK_BOOTTIME); }
+static inline int64_t fc_sys_realtime(void) { return fc_sys_clock(CLOCK_REALTIME); }
 /* Does not wait. fds: struct pollfd. */
 static inline int fc_sys_poll_now(void *fds, unsigned count) {
   struct {

@@ -68,7 +68,7 @@ void fc_unseen_in_base(struct fc_registry *r, int base_fd, const struct fc_sessi
   if (fd >= 0 && fc_walk_begin(&walk, &arena, fd, "")) {
     while (fc_walk_next(&walk, &at) == 1) {
       if (at.after) continue;
-      if (deadline_ns != FC_INFINITY_NS && fc_journal_now() >= deadline_ns) break;
+      if (deadline_ns != FC_INFINITY_NS && fc_sys_boottime() >= deadline_ns) break;
       const bool top_level = strchr(at.path, '/') == NULL;
       if (top_level && strncmp(at.leaf, FC_QUARANTINE_PREFIX, sizeof FC_QUARANTINE_PREFIX - 1) == 0) continue;
       bool is_dir = at.type == DT_DIR;

@@ -4,15 +4,17 @@
  * into libc's own function, on the host's own stack frame. What stands in the table is treated as the libc function of
  * that name is, by the same fc_ function, around exactly the call that the host made.
  *
- * Not in the table, although they end or start something: exit (ends a thread; should it be the last one, the process
- * is as one that was killed); vfork and clone3 (a child that shares our memory may go on in our frame, so the call has
- * to be the host's own; a clone3 that is a fork is told as one inside libc is, see member.h).
+ * Not treated as what they end or start: exit (ends a thread; should it be the last one, the process is as one that was
+ * killed; only the thread that sweeps must not become the last one); vfork and clone3 (a child that shares our memory
+ * may go on in our frame, so the call has to be the host's own; a clone3 that is a fork is told as one inside libc is,
+ * see member.h).
  */
 #include <limits.h>
 #include <sched.h>
 #include <string.h>
 
 #include "hook.h"
+#include "sweeping.h"
 
 enum verb {
   PASS = 0,
@@ -46,6 +48,7 @@ enum verb {
   UNSHARE,
   FORK,
   EXEC,
+  END_THREAD,
   END
 };
 
@@ -75,6 +78,7 @@ const unsigned char fc_syscall_verbs[NUMBERS] = {
     [SYS_clone] = CLONE,
     [SYS_execve] = EXEC,
     [SYS_execveat] = EXEC,
+    [SYS_exit] = END_THREAD,
     [SYS_exit_group] = END,
 #ifdef SYS_open /* the machines that came before the at-functions */
     [SYS_open] = OPEN,
@@ -301,6 +305,9 @@ __attribute__((noinline)) static int treat(unsigned verb, const struct fc_raw *r
     return fc_forked(call(raw));
   case EXEC:
     return raw_exec(raw);
+  case END_THREAD:
+    fc_sweeping_thread_ends();
+    break;
   case END:
     fc_ending(int_of(a[0]));
     break;

@@ -190,25 +190,35 @@ void fc_sweeping_certain(void) {
     if (sweeps[i].wanted) start(i);
 }
 
-void fc_sweeping_stop(void) {
+/* Cleanup delays an exit by no more than its budget; one that is not out of the way by then has the turn, or waits for
+ * it, and the rest is the next start's. */
+static int tries_for(unsigned i, bool budgeted) {
+  const int64_t budget_ns = fc_member.sessions[i].header->policy.exit_budget_ns;
+  const int64_t slice_ns = STOP_SLICE_MS * INT64_C(1000000);
+  return budgeted && budget_ns / slice_ns < STOP_TRIES ? (int)(budget_ns / slice_ns) + 1 : STOP_TRIES;
+}
+
+static void stop(bool budgeted) {
   const uint32_t mine = __atomic_load_n(&fc_member_wiped()->sweeps, __ATOMIC_ACQUIRE);
   for (unsigned i = 0; i < fc_member.count; i++) {
     if (!(mine & (1u << i))) continue;
     __atomic_store_n(&sweeps[i].schedule.stop, 1, __ATOMIC_RELEASE);
     fc_journal_wake(fc_member.sessions[i].journal.words);
-    for (int tries = 0; tries < STOP_TRIES; tries++) {
+    for (int tries = 0; tries < tries_for(i, budgeted); tries++) {
       if (__atomic_load_n(&sweeps[i].state, __ATOMIC_ACQUIRE) != RUNNING) break;
       (void)fc_sys_futex(&sweeps[i].state, FC_FUTEX_WAIT, RUNNING, STOP_SLICE_MS);
     }
   }
 }
 
+void fc_sweeping_stop(void) { stop(true); }
+
 void fc_sweeping_thread_ends(void) {
   if (fc_member.count == 0 || !fc_member_owns_memory()) return;
   const int pid = (int)fc_sys_getpid();
   if ((int)FC_SYS0(SYS_gettid) != pid) return;
   __atomic_store_n(&without_main, (uint32_t)pid, __ATOMIC_RELEASE);
-  fc_sweeping_stop();
+  stop(false);
   /* Until the kernel knows it no more, it may still become the last one, and libc would call exit() in it. */
   for (unsigned i = 0; i < fc_member.count; i++) {
     const int tid = __atomic_load_n(&sweeps[i].tid, __ATOMIC_ACQUIRE);

@@ -29,7 +29,8 @@ void fc_sweeping_hurry(unsigned i);
 /* Called by entry points that no signal handler may call (fopen, mkstemp ...): starts what `consider` put off. */
 void fc_sweeping_certain(void);
 
-/* Stops this process's threads behind the object in hand and waits until they are out of the way. */
+/* Stops this process's threads behind the object in hand and waits, within the exit budget, until they are out of the
+ * way. */
 void fc_sweeping_stop(void);
 
 /* The calling thread ends by itself. The main one: then no thread of ours may be left behind it, and none is started

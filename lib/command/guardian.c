@@ -105,15 +105,15 @@ static void *measure(void *argument) {
   struct sweeping *s = argument;
   const struct fc_schedule *schedule = &s->schedule;
   while (!__atomic_load_n(&schedule->stop, __ATOMIC_ACQUIRE)) {
-    const int64_t before = fc_journal_now();
+    const int64_t before = fc_sys_boottime();
     (void)fc_footprint_take(&s->footprint, schedule->fd, schedule->header); /* not now: then next time */
-    const int64_t now = fc_journal_now();
+    const int64_t now = fc_sys_boottime();
     int64_t pause_ns = (now - s->footprint.start_ns) / FOOTPRINT_PART;
     if (pause_ns < FOOTPRINT_LEAST_NS) pause_ns = FOOTPRINT_LEAST_NS;
     if (pause_ns < (now - before) * FOOTPRINT_COST) pause_ns = (now - before) * FOOTPRINT_COST;
     const int64_t then = now + pause_ns;
     for (int64_t left = pause_ns; left > 0 && !__atomic_load_n(&schedule->stop, __ATOMIC_ACQUIRE);
-         left = then - fc_journal_now()) {
+         left = then - fc_sys_boottime()) {
       const uint32_t seen = __atomic_load_n(&schedule->words->wake, __ATOMIC_ACQUIRE);
       if (__atomic_load_n(&schedule->stop, __ATOMIC_ACQUIRE)) break;
       (void)fc_sys_futex(&schedule->words->wake, FC_FUTEX_WAIT, seen, (int)(left / 1000000) + 1);
@@ -144,7 +144,7 @@ static void start_sweeping(struct sweeping *s, struct place *at) {
     }
   }
   if (s->runs && policy->stats_file[0]) {
-    s->footprint.start_ns = fc_journal_now();
+    s->footprint.start_ns = fc_sys_boottime();
     s->measures = pthread_create(&s->footprint_thread, NULL, measure, s) == 0;
   }
   (void)pthread_sigmask(SIG_SETMASK, &before, NULL);

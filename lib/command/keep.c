@@ -43,7 +43,7 @@ static bool tell(const struct fc_found *found, enum fc_record_type type, const c
   if (fine) {
     const struct fc_record record = {.type = type,
                                      .pid = (uint32_t)getpid(),
-                                     .time_ns = fc_journal_now(),
+                                     .time_ns = fc_sys_boottime(),
                                      .path = {NULL, 0, relative, strlen(relative)}};
     fine = __atomic_load_n(&journal.words->state, __ATOMIC_ACQUIRE) == FC_STATE_LIVE &&
            fc_journal_append(&journal, &record) >= 0;

@@ -66,7 +66,7 @@ static void record_end(struct fc_session *session, int status) {
   const struct fc_record end = {.type = FC_REC_END,
                                 .pid = (uint32_t)getpid(),
                                 .extra = (uint16_t)WEXITSTATUS(status),
-                                .time_ns = fc_journal_now()};
+                                .time_ns = fc_sys_boottime()};
   (void)fc_journal_append(&session->journal, &end); /* lost: it reads as failure, and failure keeps */
 }
 

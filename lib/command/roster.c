@@ -60,7 +60,7 @@ void fc_roster_begin(struct fc_roster *roster, const struct fc_session_header *h
   (void)clock_gettime(CLOCK_REALTIME, &now);
   const int64_t age_ns = (now.tv_sec - header->created_s - 1) * NS_PER_S;
   struct fc_roster_entry *leader = make_entry(roster, header->leader_pid);
-  leader->seen_ns = fc_journal_now() - age_ns;
+  leader->seen_ns = fc_sys_boottime() - age_ns;
 }
 
 static void note_program(struct fc_roster_entry *entry, const struct fc_replayed *record) {

@@ -341,7 +341,7 @@ int64_t fc_survey_wall_s(const struct fc_found *found, int64_t boottime_ns) {
   struct timespec now;
   if (found->other_boot || boottime_ns <= 0 || clock_gettime(CLOCK_REALTIME, &now) != 0) return FC_JSON_NEVER;
   const int64_t now_ns = (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
-  return (now_ns - (fc_journal_now() - boottime_ns)) / NS_PER_S;
+  return (now_ns - (fc_sys_boottime() - boottime_ns)) / NS_PER_S;
 }
 
 static int compare_sequences(const void *a, const void *b) {

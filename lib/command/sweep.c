@@ -35,7 +35,7 @@ struct job {
 };
 
 static void draw(struct job *job) {
-  const int64_t now = fc_journal_now();
+  const int64_t now = fc_sys_boottime();
   if (!job->bar || now - job->drawn_ns < BAR_STEP_NS) return;
   job->drawn_ns = now;
   const unsigned long long part = job->total ? job->seen * BAR_COLUMNS / job->total : 0;

@@ -8,6 +8,7 @@
 
 #include "../harness/harness.h"
 #include "../harness/harness_live.h"
+#include "turn.h"
 
 TestSuite(sweep_host, .fini = fct_teardown, .timeout = 120);
 
@@ -37,6 +38,9 @@ static void expect_clean(const char *how) {
 
 Test(sweep_host, no_handler_runs_in_the_sweeper_and_no_signal_is_ours) { expect_clean("signals"); }
 Test(sweep_host, a_host_whose_main_thread_ends_first_ends) { expect_clean("mainexit"); }
+Test(sweep_host, a_host_whose_main_thread_ends_by_its_number_ends) {
+  fct_next_start(run_probe("rawexit"), FCT_BARE); /* it ends as one that was killed, and the next start cleans up */
+}
 Test(sweep_host, descriptors_that_are_closed_and_replaced_are_the_hosts) { expect_clean("fds"); }
 Test(sweep_host, eight_descriptors_are_enough) { expect_clean("limit"); }
 Test(sweep_host, an_exec_in_the_middle_of_a_pass_loses_nothing) { expect_clean("exec"); }
@@ -129,4 +133,30 @@ Test(sweep_host, another_process_sweeps_when_the_one_that_did_was_killed) {
   cr_expect_eq(fct_finish(job).status, 0);
   cr_expect(fct_wait_no_members(world));
   fct_assert_base_empty(world, "at the end");
+}
+
+/* How long a host takes to end whose sweeper waits for its turn, which somebody has who does not go on. */
+static int64_t end_without_a_turn(const char *budget) {
+  struct fct_world *world = fct_world_new();
+  struct fct_job *job =
+      fct_hold(world, FCT_BARE, FCT_LIST("TTL=300ms", "INTERVAL=1s", fct_format("EXIT_BUDGET=%s", budget)),
+               "echo f > base/f; exec 9> base/open");
+  struct fct_live *live = fct_live_open(world);
+  cr_assert(fc_turn_take(live->fd, FC_INFINITY_NS));
+  pause_ms(2000); /* by now a pass is due */
+  const int64_t from = fc_sys_boottime();
+  fct_release(world, job);
+  const int64_t took = fc_sys_boottime() - from;
+  cr_expect(fct_exists(world, "base/f"), "it was not waiting");
+  fc_turn_give(live->fd);
+  fct_next_start(world, FCT_BARE);
+  fct_assert_base_empty(world, "after the next start");
+  return took;
+}
+
+Test(sweep_host, a_sweeper_that_waits_for_its_turn_delays_an_exit_by_no_more_than_the_budget) {
+  const int64_t with_little = end_without_a_turn("100ms");
+  const int64_t with_much = end_without_a_turn("3s");
+  cr_expect_lt(2 * with_little, with_much, "%lld and %lld ms", (long long)(with_little / 1000000),
+               (long long)(with_much / 1000000));
 }

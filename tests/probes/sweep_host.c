@@ -1,7 +1,7 @@
 /* sweep_host HOW BASE: a host in which the shim sweeps (TTL and INTERVAL of a second or less), and that looks whether
  * it can notice. Says what is wrong on stdout and returns 1; else 0.
  *
- * HOW: signals, fork, mainexit, setuid, fds, limit, exec, errno, quiet, mask. */
+ * HOW: signals, fork, mainexit, rawexit, setuid, fds, limit, exec, errno, quiet, mask. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -201,12 +201,13 @@ static void *work(void *argument) {
   return NULL;
 }
 
-static void test_mainexit(void) {
+static void test_mainexit(int by_number) {
   pthread_t worker;
   CHECK(make("of-main") == 0, "cannot make");
   for (int i = 0; i < 200 && !sweeper(); i++) sleep_ms(10);
   CHECK(sweeper() != 0, "no sweeper");
   pthread_create(&worker, NULL, work, NULL);
+  if (failures == 0 && by_number) syscall(SYS_exit, 0);
   if (failures == 0) pthread_exit(NULL);
 }
 
@@ -351,7 +352,8 @@ int main(int argc, char **argv) {
   const char *how = argv[1];
   if (strcmp(how, "signals") == 0) test_signals();
   if (strcmp(how, "fork") == 0) test_fork();
-  if (strcmp(how, "mainexit") == 0) test_mainexit();
+  if (strcmp(how, "mainexit") == 0) test_mainexit(0);
+  if (strcmp(how, "rawexit") == 0) test_mainexit(1);
   if (strcmp(how, "setuid") == 0) test_setuid();
   if (strcmp(how, "fds") == 0) test_fds();
   if (strcmp(how, "limit") == 0) test_limit();
