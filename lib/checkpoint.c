@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "history.h"
 #include "ownership.h"
 #include "quarantine.h"
 #include "snapshot.h"
@@ -121,7 +122,7 @@ static int read_settled(struct maker *m, uint32_t *cover) {
       *cover = at_most(replay, at, most);
       return 0;
     }
-    fc_ownership_apply(&m->registry, &rec);
+    fc_history_apply(&m->registry, &rec);
     if (m->registry.failed) return -ENOMEM;
   }
 }

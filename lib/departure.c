@@ -78,7 +78,7 @@ void fc_departure_scope(const struct fc_session *s, uint32_t pid) {
 
 FC_EVERY_PROCESS int fc_departure_begin(struct fc_session *s) {
   if (!s->header || !s->lock_page) return -1;
-  if (s->header->name[0]) fc_named_touch(s->journal.words);
+  if (s->header->name[0]) fc_session_touch(s->journal.words);
   const int fd = fc_session_leave(s);
   if (fd < 0) return -1; /* reaped already, another user or root directory, no fd: the guardian's or the next start's */
   /* Asked after the lock has gone: whoever ends it now either gets the lock or is seen here. */

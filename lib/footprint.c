@@ -4,6 +4,7 @@
 
 #include "base.h"
 #include "beneath.h"
+#include "history.h"
 #include "ownership.h"
 
 static void keep(struct fc_footprint *f, const struct fc_sample *sample) {
@@ -39,7 +40,7 @@ int fc_footprint_take(struct fc_footprint *f, int fd, const struct fc_session_he
   struct fc_sample sum = {.since_ns = fc_sys_boottime() - f->start_ns};
   char *path = fc_arena_alloc(&r.arena, FC_REPLAY_PATH_MAX);
   int rc = path ? fc_replay_begin(&replay, &r.arena, fd, h->key, h->capacity, false) : -ENOMEM;
-  if (rc == 0) rc = fc_ownership_replay(&r, &replay);
+  if (rc == 0) rc = fc_history_replay(&r, &replay);
   const int base_fd = rc < 0 ? rc : fc_base_reopen(h->base, &h->base_identity, h->fs_id, false);
   if (rc == 0 && base_fd < 0) rc = base_fd;
   if (rc == 0) {

@@ -10,10 +10,6 @@
 #define LOCK_TRIES 2000
 #define LOCK_PAUSE_MS 5
 
-uint32_t fc_named_now(void) { return (uint32_t)(fc_sys_boottime() / NS_PER_S); }
-
-void fc_named_touch(struct fc_head_words *words) { __atomic_store_n(&words->used_s, fc_named_now(), __ATOMIC_RELAXED); }
-
 bool fc_named_goes_on(const struct fc_session_header *h) {
   return h->name[0] && __atomic_load_n(&h->words.ended, __ATOMIC_SEQ_CST) == 0;
 }
@@ -23,7 +19,7 @@ bool fc_named_is_dormant(const struct fc_session_header *h, const struct fc_head
   uint8_t boot_id[16];
   if (fc_session_boot_id(boot_id) && memcmp(boot_id, h->boot_id, sizeof boot_id) != 0) return false;
   if (h->policy.ttl_ns == FC_INFINITY_NS) return true;
-  const int64_t idle_s = (int64_t)fc_named_now() - __atomic_load_n(&words->used_s, __ATOMIC_RELAXED);
+  const int64_t idle_s = (int64_t)fc_session_now_s() - __atomic_load_n(&words->used_s, __ATOMIC_RELAXED);
   return idle_s <= h->policy.ttl_ns / NS_PER_S;
 }
 

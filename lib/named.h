@@ -19,10 +19,6 @@
 #define FC_ENDED 1u      /* to be reaped by its policy when nobody of it lives */
 #define FC_ENDED_KEPT 2u /* and what its policy has kept is to be deleted too */
 
-/* CLOCK_BOOTTIME in seconds, and the note that somebody uses the session now. */
-uint32_t fc_named_now(void);
-void fc_named_touch(struct fc_head_words *words);
-
 /* True when it has a name and nobody has ended it: its last process leaves without reaping. For members. */
 bool fc_named_goes_on(const struct fc_session_header *header);
 

@@ -4,6 +4,7 @@
 
 #include "beneath.h"
 #include "named.h"
+#include "history.h"
 #include "ownership.h"
 
 #define READ_TRIES 5
@@ -22,7 +23,7 @@ static bool read_all(struct fc_neighbour *n, struct fc_arena *arena) {
     n->registry.leader_pid = n->header->leader_pid;
     n->registry.leader_status = -1;
     rc = fc_replay_begin(&n->replay, arena, n->fd, n->header->key, n->header->capacity, false);
-    if (rc == 0) rc = fc_ownership_replay(&n->registry, &n->replay);
+    if (rc == 0) rc = fc_history_replay(&n->registry, &n->replay);
   }
   return rc == 0;
 }
@@ -36,7 +37,7 @@ static bool open_journal(struct fc_neighbour *n, struct fc_arena *arena) {
 static bool read_on(struct fc_neighbour *n, struct fc_arena *arena) {
   const uint32_t next = __atomic_load_n(&n->journal.words->next, __ATOMIC_ACQUIRE);
   if (next == n->replay.next && n->replay.open_count == 0) return true;
-  if (fc_replay_resume(&n->replay, next) && fc_ownership_replay(&n->registry, &n->replay) == 0) return true;
+  if (fc_replay_resume(&n->replay, next) && fc_history_replay(&n->registry, &n->replay) == 0) return true;
   return read_all(n, arena);
 }
 

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "session.h"
-#include "snapshot.h"
 
 bool fc_ownership_tracked(struct fc_registry *r, const struct fc_node *node) {
   if (!node || !node->tracked || node->reserved) return false;
@@ -326,10 +325,6 @@ static void captured(struct fc_registry *r, const struct fc_replayed *rec) {
 
 void fc_ownership_apply(struct fc_registry *r, const struct fc_replayed *rec) {
   r->records++;
-  if (rec->start.type >= FC_REC_CK_BEGIN && rec->start.type <= FC_REC_CK_END) {
-    fc_snapshot_restore(r, rec);
-    return;
-  }
   if (rec->result == FC_RESULT_FAILED && rec->start.type != FC_REC_EXEC) return;
   struct fc_process *process;
   switch ((enum fc_record_type)rec->start.type) {
@@ -412,18 +407,6 @@ void fc_ownership_apply(struct fc_registry *r, const struct fc_replayed *rec) {
     return;
   default:
     return;
-  }
-}
-
-int fc_ownership_replay(struct fc_registry *r, struct fc_replay *replay) {
-  struct fc_replayed record;
-  for (;;) {
-    const enum fc_replay_step step = fc_replay_next(replay, &record);
-    if (step == FC_REPLAY_DAMAGED) return -EBADMSG;
-    if (step == FC_REPLAY_OVERTAKEN) return -EAGAIN;
-    if (step == FC_REPLAY_END) return r->failed ? -ENOMEM : 0;
-    fc_ownership_apply(r, &record);
-    if (r->failed) return -ENOMEM;
   }
 }
 

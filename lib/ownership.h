@@ -42,10 +42,6 @@ bool fc_ownership_stands(struct fc_registry *registry, const struct fc_node *nod
 bool fc_ownership_holds_in(struct fc_registry *registry, const struct fc_node *node, const struct fc_identity *parent,
                            const char *leaf);
 
-/* Replays the whole journal into an empty registry. Returns 0; -EBADMSG when it is damaged; -EAGAIN when
- * a checkpoint of a living session has overtaken the reader, who begins anew; -ENOMEM; or -errno. */
-int fc_ownership_replay(struct fc_registry *registry, struct fc_replay *replay);
-
 /* A process that was killed inside system() may have a child that has left its memory, and with that the lock, and has
  * not arrived yet: half a millisecond on an idle machine. After this time it has arrived, or never will. */
 #define FC_START_NS INT64_C(1000000000)

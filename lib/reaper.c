@@ -7,6 +7,7 @@
 #include "beneath.h"
 #include "checkpoint.h"
 #include "lease.h"
+#include "history.h"
 #include "ownership.h"
 #include "permission.h"
 #include "turn.h"
@@ -103,7 +104,7 @@ static bool read_on(struct fc_reaper *r) {
   if (__atomic_load_n(&words->lost_destructive, __ATOMIC_ACQUIRE)) return false;
   const uint32_t next = __atomic_load_n(&words->next, __ATOMIC_ACQUIRE);
   if (next == r->replay.next && r->replay.open_count == 0) return true;
-  return fc_replay_resume(&r->replay, next) && fc_ownership_replay(&r->registry, &r->replay) == 0;
+  return fc_replay_resume(&r->replay, next) && fc_history_replay(&r->registry, &r->replay) == 0;
 }
 
 bool fc_reaper_look_around(struct fc_reaper *r) {
@@ -501,7 +502,7 @@ int fc_reaper_open(struct fc_reaper *r, int dirfd, int fd, const struct fc_sessi
     fc_checkpoint_finish(fd, h);
   }
   rc = fc_replay_begin(&r->replay, &r->registry.arena, fd, h->key, h->capacity, !live);
-  if (rc == 0) rc = fc_ownership_replay(&r->registry, &r->replay);
+  if (rc == 0) rc = fc_history_replay(&r->registry, &r->replay);
   if (rc == 0 && __atomic_load_n(&r->journal.words->lost_destructive, __ATOMIC_ACQUIRE)) rc = -EBADMSG;
   return rc;
 }

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "named.h"
 #include "state.h"
 
 #define FD_TARGET 1000 /* where a handed-over fd goes when the limit allows it */
@@ -233,7 +232,7 @@ static int fill_header(struct fc_session_header *h, const struct fc_config *conf
   const char *name = fc_config_session_name(config);
   if (name) (void)snprintf(h->name, sizeof h->name, "%s", name);
   h->policy = config->policy;
-  h->words.used_s = fc_named_now();
+  h->words.used_s = fc_session_now_s();
   h->words.state = FC_STATE_LIVE;
   h->words.owns_base = base->created;
   return 0;
@@ -303,8 +302,14 @@ static int publish(struct fc_session *s, struct fc_session_header *h, int dirfd,
   return 0;
 }
 
+uint32_t fc_session_now_s(void) { return (uint32_t)(fc_sys_boottime() / NS_PER_S); }
+
+void fc_session_touch(struct fc_head_words *words) {
+  __atomic_store_n(&words->used_s, fc_session_now_s(), __ATOMIC_RELAXED);
+}
+
 int fc_session_create(struct fc_session *s, const struct fc_config *config, const struct fc_base *base,
-                      char *const *envp, char *message, size_t message_size) {
+                      fc_session_finder find, char *const *envp, char *message, size_t message_size) {
   memset(s, 0, sizeof *s);
   void *scratch = fc_sys_mmap(NULL, FC_HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   int rc = fc_sys_is_error(scratch) ? (int)(intptr_t)scratch : 0;
@@ -320,7 +325,7 @@ int fc_session_create(struct fc_session *s, const struct fc_config *config, cons
       const int dirfd = fc_state_open(place, &base->identity, true, dir, sizeof dir);
       last = dirfd;
       if (dirfd >= 0) {
-        last = h->name[0] ? fc_named_find(s, dirfd, h->name, h->base) : -ENOENT;
+        last = h->name[0] && find ? find(s, dirfd, h->name, h->base) : -ENOENT;
         if (last == -ENOENT) last = publish(s, h, dirfd, dir);
         (void)fc_sys_close(dirfd);
         made = last == 0;
@@ -341,12 +346,13 @@ int fc_session_create(struct fc_session *s, const struct fc_config *config, cons
 }
 
 int fc_session_establish(struct fc_session *s, const struct fc_config *config, unsigned made_by_caller,
-                         char *const *envp, const char *tool_path, char *message, size_t message_size) {
+                         fc_session_finder find, char *const *envp, const char *tool_path, char *message,
+                         size_t message_size) {
   static struct fc_base base; /* too large for a stack that may be small; called once, before there are threads */
   for (int i = 0; i < BASE_TRIES; i++) {
     if (fc_base_open(&base, config, envp, tool_path, message, message_size) != 0) return -1;
     if (made_by_caller) base.created = made_by_caller;
-    const int rc = fc_session_create(s, config, &base, envp, message, message_size);
+    const int rc = fc_session_create(s, config, &base, find, envp, message, message_size);
     (void)fc_sys_close(base.fd);
     if (rc == 0) return 0;
     fc_base_remove(base.real, base.created, INT64_MIN);
@@ -604,7 +610,7 @@ FC_EVERY_PROCESS int fc_session_join(struct fc_session *s, const char *token, si
   s->header = (const struct fc_session_header *)(void *)s->journal.first;
   s->lock_page = s->journal.first;
   adopt_header(s);
-  if (s->header->name[0]) fc_named_touch(s->journal.words);
+  if (s->header->name[0]) fc_session_touch(s->journal.words);
   const struct fc_record join = {.type = FC_REC_JOIN,
                                  .pid = (uint32_t)fc_sys_getpid(),
                                  .time_ns = fc_sys_getppid(),

@@ -114,17 +114,27 @@ static inline const char *fc_session_alias(const struct fc_session *session) {
 }
 static inline const char *fc_session_path(const struct fc_session *session) { return session->text + session->path_at; }
 
+/* Joins the session `name` whose base is called `base`, if there is one in the state directory dirfd, and makes sure
+ * that nobody makes one as long as dirfd is open (fc_named_find). 0, -ENOENT or -errno. */
+typedef int (*fc_session_finder)(struct fc_session *session, int dirfd, const char *name, const char *base);
+
+/* CLOCK_BOOTTIME in seconds; and the note that somebody uses a named session now. */
+uint32_t fc_session_now_s(void);
+void fc_session_touch(struct fc_head_words *words);
+
 /* Makes, locks and publishes a session in the first state directory that passes the self-test, and becomes a member.
- * leader_pid is recorded. A configuration that names a session joins that one when it is there. Returns 0; -1 with one
- * line in message; or -ESTALE when the base has been replaced meanwhile and the caller should open it again. */
+ * leader_pid is recorded. find (may be NULL): for a name. A configuration that names a session joins that one when it
+ * is there. Returns 0; -1 with one line in message; or -ESTALE when the base has been replaced meanwhile and the caller
+ * should open it again. */
 int fc_session_create(struct fc_session *session, const struct fc_config *config, const struct fc_base *base,
-                      char *const *envp, char *message, size_t message_size);
+                      fc_session_finder find, char *const *envp, char *message, size_t message_size);
 
 /* Opens the base, with fc_base_open, and creates the session in it; again when another session's end removed the base
  * that it had made, just when we began. made_by_caller: how many directories the caller has made for it. Leaves no base
  * open, and none behind on failure. Returns 0, or -1 with one line in message. */
 int fc_session_establish(struct fc_session *session, const struct fc_config *config, unsigned made_by_caller,
-                         char *const *envp, const char *tool_path, char *message, size_t message_size);
+                         fc_session_finder find, char *const *envp, const char *tool_path, char *message,
+                         size_t message_size);
 
 /* Copies the directory part of a session file's path to dir and returns the name behind it, or NULL when it does not
  * fit. */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "hook.h"
+#include "leaving.h"
 #include "sweeping.h"
 
 void fc_hand_over(struct fc_handed *handed) {
@@ -190,7 +191,7 @@ FC_EXPORT int posix_spawnp(pid_t *restrict pid, const char *restrict file, const
 
 void fc_ending(int status) {
   fc_member_record_end(status);
-  fc_member_leave(true);
+  fc_leaving(true);
 }
 
 FC_EXPORT void _exit(int status) {

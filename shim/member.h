@@ -52,10 +52,6 @@ void fc_member_introduce(void);
 /* The leader says how it ends: keep-on-failure deletes only on a record that says 0. No-op in any other process. */
 void fc_member_record_end(int status);
 
-/* Leaves every session, once per process: the lock is given up, and the last one out reaps. All signals are blocked
- * meanwhile, on a stack of its own; they stay blocked when it took long, or when the process ends_now. */
-void fc_member_leave(bool ends_now);
-
 struct fc_wiped *fc_member_wiped(void);
 
 #endif

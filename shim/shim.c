@@ -17,6 +17,7 @@
 #include "named.h"
 #include "orphan.h"
 #include "placement.h"
+#include "leaving.h"
 #include "real.h"
 #include "sweeping.h"
 
@@ -102,14 +103,14 @@ static void on_exit_status(int status, void *context) {
   (void)context;
   const int saved = errno;
   fc_member_record_end(status);
-  fc_member_leave(true);
+  fc_leaving(true);
   errno = saved;
 }
 
 /* Its status is not told to handlers: for keep-on-failure a leader that ends so has failed. */
 static void on_quick_exit(void *context) {
   (void)context;
-  fc_member_leave(true);
+  fc_leaving(true);
 }
 
 /* FILECLEANUP_GUARDIAN=1: the command stands beside the shim in a build tree, else where both were installed. Without
@@ -143,7 +144,7 @@ static bool lead(const struct fc_config *config) {
   const char *const outer = fc_config_session_name(config) ? NULL : config->session;
   if (fc_member.count == FC_NEST_MAX) fc_member.count--; /* deeper than we follow: the outermost is dropped */
   memmove(session + 1, session, fc_member.count * sizeof *session);
-  if (fc_session_establish(session, config, 0, environ, NULL, message, sizeof message) != 0) {
+  if (fc_session_establish(session, config, 0, fc_named_find, environ, NULL, message, sizeof message) != 0) {
     memmove(session, session + 1, fc_member.count * sizeof *session);
     memset(session + fc_member.count, 0, sizeof *session);
     if (!outer) say(message);
@@ -215,6 +216,6 @@ __attribute__((constructor)) static void start(void) {
 
 __attribute__((destructor)) static void finish(void) {
   const int saved = errno;
-  if (!leaves_by_on_exit) fc_member_leave(false);
+  if (!leaves_by_on_exit) fc_leaving(false);
   errno = saved;
 }

@@ -197,7 +197,8 @@ static int launch_program(struct launch *launch, struct fc_config *config, char 
     unmake_private_places(launch);
     return fail(SHIM_NAME, "not found beside the command or where it was installed");
   }
-  if (fc_session_establish(&session, config, launch->base_made ? 1 : 0, environ, self, message, sizeof message) != 0)
+  if (fc_session_establish(&session, config, launch->base_made ? 1 : 0, fc_named_find, environ, self, message,
+                           sizeof message) != 0)
     return become_uncovered(launch, message, argv);
   fc_coverage_look(&launch->coverage, argv[0], shim);
   int rc = set_environment(launch, &session, shim);

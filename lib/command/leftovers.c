@@ -6,6 +6,7 @@
 
 #include "base.h"
 #include "beneath.h"
+#include "history.h"
 #include "ownership.h"
 
 static bool still_there(const struct fc_session_header *header, int base_fd, const struct fc_node *node, char *path) {
@@ -26,7 +27,7 @@ static long look(struct fc_registry *registry, int fd, int base_fd, const struct
   struct fc_replay replay;
   /* As of a session that is still written: what a killed checkpoint has left before the head is not damage. */
   int rc = fc_replay_begin(&replay, &registry->arena, fd, header->key, header->capacity, false);
-  if (rc == 0) rc = fc_ownership_replay(registry, &replay);
+  if (rc == 0) rc = fc_history_replay(registry, &replay);
   if (rc < 0) return rc;
   char *const path = fc_arena_alloc(&registry->arena, FC_REPLAY_PATH_MAX);
   if (!path) return -ENOMEM;

@@ -15,6 +15,7 @@
 #include "json.h"
 #include "named.h"
 #include "orphan.h"
+#include "history.h"
 #include "ownership.h"
 #include "state.h"
 
@@ -70,7 +71,7 @@ static enum fc_replay_step replay_once(struct fc_found *found, bool ended) {
   enum fc_replay_step step;
   while ((step = fc_replay_next(&replay, &record)) == FC_REPLAY_RECORD && !found->registry.failed) {
     fc_roster_note(&found->roster, &record);
-    fc_ownership_apply(&found->registry, &record);
+    fc_history_apply(&found->registry, &record);
     remember_maker(&found->registry, &record);
     if (record.start.type == FC_REC_ADOPT) remember_adoption(found, record.sequence);
   }
@@ -292,6 +293,7 @@ static int look_for_base(struct looking *l) {
 static void find_home(void) {
   const char *home = getenv("HOME");
   if (home && home[0]) return;
+  /* cppcheck-suppress getpwuidCalled ; the command has one thread here */
   const struct passwd *user = getpwuid(geteuid());
   if (user && user->pw_dir && setenv("HOME", user->pw_dir, 1) != 0) fc_verb_no_memory();
 }

@@ -153,7 +153,7 @@ static int prepare_session(const char *root, enum shape shape, long files) {
   (void)snprintf(config.state_dir, sizeof config.state_dir, "%s/state", root);
   /* For a pass in which everything has expired; the pass in which nothing has changes its copy. */
   config.policy.ttl_ns = 1;
-  if (fc_session_establish(&session, &config, 0, environ, NULL, message, sizeof message) != 0) {
+  if (fc_session_establish(&session, &config, 0, NULL, environ, NULL, message, sizeof message) != 0) {
     (void)fprintf(stderr, "bench_end: %s\n", message);
     return 2;
   }

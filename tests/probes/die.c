@@ -40,7 +40,8 @@ int main(int argc, char **argv) {
   if (strcmp(how, "quick_exit") == 0) quick_exit(7);
   if (strcmp(how, "abort") == 0) abort();
   if (strncmp(how, "status=", 7) == 0) return atoi(how + 7);
-  for (int signo = atoi(how); signo > 0;) raise(signo);
+  const int number = atoi(how);
+  while (number > 0) raise(number);
   if (strcmp(how, "pause") == 0) {
     for (;;) pause();
   }

@@ -1,3 +1,4 @@
+#include "history.h"
 #include "journal_world.h"
 
 #include <criterion/criterion.h>
@@ -22,7 +23,7 @@ void journal_world_begin(struct journal_world *w) {
   (void)snprintf(config.base, sizeof config.base, "%s/base", w->dir);
   (void)snprintf(config.state_dir, sizeof config.state_dir, "%s/state", w->dir);
   cr_assert_eq(fc_base_open(&base, &config, no_environment, NULL, message, sizeof message), 0, "%s", message);
-  cr_assert_eq(fc_session_create(&w->session, &config, &base, no_environment, message, sizeof message), 0, "%s",
+  cr_assert_eq(fc_session_create(&w->session, &config, &base, NULL, no_environment, message, sizeof message), 0, "%s",
                message);
   (void)close(base.fd);
 }
@@ -78,7 +79,7 @@ int journal_world_replay(const struct journal_world *w, int fd, struct fc_regist
   registry->leader_pid = w->session.header->leader_pid;
   registry->leader_status = -1;
   int rc = fc_replay_begin(&replay, &registry->arena, fd, w->session.header->key, w->session.header->capacity, true);
-  if (rc == 0) rc = fc_ownership_replay(registry, &replay);
+  if (rc == 0) rc = fc_history_replay(registry, &replay);
   return rc;
 }
 

@@ -25,7 +25,7 @@ void journal_world_end(struct journal_world *world);
 /* An open fd of the session file. */
 int journal_world_fd(const struct journal_world *world);
 
-/* Replays into registry; the result of fc_ownership_replay. The caller frees the registry. */
+/* Replays into registry; the result of fc_history_replay. The caller frees the registry. */
 int journal_world_replay(const struct journal_world *world, int fd, struct fc_registry *registry);
 
 /* Records, with made-up identities: inode `ino`, born in second `ino`. */

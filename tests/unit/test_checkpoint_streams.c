@@ -368,7 +368,7 @@ Test(checkpoint_streams, bytes_flipped_at_random_delete_nothing_wrong) {
         unsigned char byte;
         cr_assert_eq(pread(fd, &byte, 1, (off_t)at[k]), 1);
         before[k] = byte;
-        byte = pick(2) ? (unsigned char)(byte ^ (1u << pick(8))) : (unsigned char)pick(256);
+        byte = (unsigned char)(pick(2) ? byte ^ (1u << pick(8)) : pick(256));
         cr_assert_eq(pwrite(fd, &byte, 1, (off_t)at[k]), 1);
       }
       static struct fc_registry damaged;

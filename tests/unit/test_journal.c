@@ -201,7 +201,7 @@ Test(journal, bytes_flipped_at_random_delete_nothing_wrong) {
       unsigned char byte;
       cr_assert_eq(pread(fd, &byte, 1, (off_t)at[i]), 1);
       before[i] = byte;
-      byte = random_next() % 2 ? (unsigned char)(byte ^ (1u << (random_next() % 8))) : (unsigned char)random_next();
+      byte = (unsigned char)(random_next() % 2 ? byte ^ (1u << (random_next() % 8)) : random_next());
       cr_assert_eq(pwrite(fd, &byte, 1, (off_t)at[i]), 1);
     }
     harmless += decide(dirfd, name, &wrong) == ours;
