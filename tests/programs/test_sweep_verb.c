@@ -529,6 +529,24 @@ Test(sweep_verb, every_session_of_the_base_is_told) {
   expect_answer(world, "cat base/f", "1\n2\n");
 }
 
+/* Regression: the journal is read once at the end, and that the end has begun was said only later. What was told in
+ * between was called kept, and removed. Here keep waits between looking and telling, and the sweep behind its reading.
+ */
+Test(sweep_verb, what_is_called_kept_while_a_sweep_begins_is_there) {
+  fct_need("strace");
+  struct fct_world *world = fct_world_new();
+  (void)make_orphan(world, NULL, usual);
+  struct fct_result result = run(
+      world,
+      "strace -o trace1 -e inject=readlink:delay_enter=1500000:when=1 $FC_COMMAND keep -q $BASE/a 2> err & keep=$!\n"
+      "sleep 0.7; strace -o trace2 -P $BASE -e inject=openat:delay_enter=2500000:when=1 $FC_COMMAND sweep -q & sweep=$!\n"
+      "if wait $keep; then told=kept; fi; wait $sweep; [ -e base/a ] && there=kept; [ \"$told\" = \"$there\" ] || echo "
+      "\"called ${told-gone}, and ${there-gone}\"\n"
+      "grep -c DELAYED trace1 trace2 | tr '\\n' ' '");
+  if (!strstr(result.out, "trace1:1 trace2:1")) cr_skip("strace cannot delay calls here: %s%s", result.out, result.err);
+  cr_expect_str_eq(result.out, "trace1:1 trace2:1 ", "%s%s", result.out, result.err);
+}
+
 /* Whoever tells a session something holds its lock for a moment: when the last process ends just then, somebody still
  * has to clean up. And what was called kept is there. */
 Test(sweep_verb, keeping_while_the_session_ends_neither_lies_nor_leaks) {
