@@ -130,8 +130,8 @@ static int read_settled(struct maker *m, uint32_t *cover) {
 static void publish(struct fc_session_header *h, uint64_t key, const struct fc_anchor *anchor) {
   const struct fc_anchor *current = fc_journal_anchor(key, h->anchors);
   struct fc_anchor *slot = &h->anchors[current == &h->anchors[0] ? 1 : 0];
-  slot->generation = 0; /* whoever is killed in between leaves the other one in force */
-  __atomic_thread_fence(__ATOMIC_RELEASE);
+  /* Whoever is killed in between leaves the other one in force. An exchange: nothing below may come before it. */
+  (void)__atomic_exchange_n(&slot->generation, 0, __ATOMIC_SEQ_CST);
   slot->sequence = anchor->sequence;
   slot->head = anchor->head;
   slot->checkpoint = anchor->checkpoint;

@@ -282,6 +282,9 @@ static void *sleep_for_ever(void *argument) {
 
 /* /proc shows it as a zombie. */
 Test(checkpoint, a_process_whose_first_thread_has_ended_is_alive) {
+#if defined(__SANITIZE_THREAD__)
+  cr_skip_test("ThreadSanitizer does not let a forked child start threads");
+#endif
   int pipe_fd[2];
   cr_assert_eq(pipe(pipe_fd), 0);
   const pid_t child = fork();
