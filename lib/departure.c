@@ -20,10 +20,10 @@ static bool still_named(int dirfd, const char *name, int fd) {
 enum fc_departure_answer fc_departure_try(int dirfd, const char *name, int fd, const struct fc_session_header *header,
                                           int64_t deadline_ns) {
   if (fc_sys_lock(fd, FC_F_OFD_SETLK, F_WRLCK, FC_BYTE_MEMBERS, NULL) < 0) return FC_DEPARTURE_HELD;
-  struct fc_reap_result result = {0};
+  struct fc_reap_result result;
   /* What is left is the next start's. */
   const bool soon =
-      still_named(dirfd, name, fd) && fc_ending_run(dirfd, name, fd, header, deadline_ns, &result) == FC_END_SOON;
+      still_named(dirfd, name, fd) && fc_ending_run(dirfd, name, fd, header, deadline_ns, NULL, &result) == FC_END_SOON;
   (void)fc_sys_lock(fd, FC_F_OFD_SETLK, F_UNLCK, FC_BYTE_MEMBERS, NULL);
   return soon ? FC_DEPARTURE_SOON : FC_DEPARTURE_TRIED;
 }
@@ -66,7 +66,7 @@ void fc_departure_scope(const struct fc_session *s, uint32_t pid) {
   if (fd >= 0) {
     const struct fc_sweep sweep = {
         .what = s->header->policy.scope == FC_SCOPE_LEADER ? FC_SWEEP_LEADER : FC_SWEEP_PROCESS, .creator = pid};
-    struct fc_sweep_result result = {0};
+    struct fc_sweep_result result;
     /* What is left is the end's, or, when it could not be done, the guardian's. */
     const int rc = fc_sweeper_pass(dirfd, fd, s->header, &sweep, NULL, deadline, &result);
     if (rc == 0 && sweep.what == FC_SWEEP_LEADER)

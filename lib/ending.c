@@ -177,19 +177,20 @@ static void hear(void *context, const char *path, const char *why) {
 }
 
 enum fc_end_outcome fc_ending_run(int dirfd, const char *name, int fd, const struct fc_session_header *header,
-                                  int64_t deadline_ns, struct fc_reap_result *result) {
-  *result = (struct fc_reap_result){.watch = result->watch, .footprint = result->footprint};
+                                  int64_t deadline_ns, const struct fc_end_options *options,
+                                  struct fc_reap_result *result) {
+  memset(result, 0, sizeof *result);
   struct fc_arena self = {0};
   struct fc_reaper *r = fc_arena_alloc(&self, sizeof *r); /* too large for the 64 KiB stack that a host gives us */
   if (!r) return FC_END_FAILED;
-  struct listener listener = {.reaper = r, .other = result->watch};
+  struct listener listener = {
+      .reaper = r, .report.footprint = options ? options->footprint : NULL, .other = options ? options->watch : NULL};
   const struct fc_reap_watch watch = {hear, &listener};
   const bool reports = header->policy.stats_file[0] != '\0';
-  if (reports) result->watch = &watch;
   const int opened = fc_reaper_open(r, dirfd, fd, header, false, deadline_ns, result);
+  r->watch = reports ? &watch : listener.other;
   const enum fc_end_outcome outcome = end(r, opened, name, &listener.report);
   if (reports && listener.report.outcome) (void)fc_report_write(&listener.report, r);
-  result->watch = listener.other;
   /* Whoever leaves waits for this word, within its budget. While a process without a lock lives nothing is done. */
   const bool untouched = outcome == FC_END_WAIT || outcome == FC_END_SOON || outcome == FC_END_DORMANT;
   if (r->journal.first && !untouched) {

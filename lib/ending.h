@@ -19,10 +19,18 @@ enum fc_end_outcome {
   FC_END_FAILED    /* not possible now (no memory, no base, no permission); nothing was touched */
 };
 
+/* Both may be NULL. */
+struct fc_end_options {
+  const struct fc_reap_watch *watch;    /* told of each name */
+  const struct fc_footprint *footprint; /* for the report */
+};
+
 /* Ends the session whose file is open as fd (O_RDWR) in the state directory dirfd under name, with the exclusive member
  * lock held on fd by the caller. header has been checked by fc_session_open_file or comes from a member. deadline_ns is
- * in CLOCK_BOOTTIME (FC_INFINITY_NS = none). Allocates nothing from the heap, touches no errno. The lock stays held. */
+ * in CLOCK_BOOTTIME (FC_INFINITY_NS = none), options may be NULL. Allocates nothing from the heap, touches no errno.
+ * The lock stays held. */
 enum fc_end_outcome fc_ending_run(int dirfd, const char *name, int fd, const struct fc_session_header *header,
-                                  int64_t deadline_ns, struct fc_reap_result *result);
+                                  int64_t deadline_ns, const struct fc_end_options *options,
+                                  struct fc_reap_result *result);
 
 #endif

@@ -382,7 +382,7 @@ static void remove_name(struct fc_reaper *r, const struct place *place, enum fc_
   const struct fc_reap_result before = *r->result;
   decide(r, place, kind, n);
   const struct fc_reap_result *now = r->result;
-  if (!now->watch || fc_registry_path(n, r->path, FC_REAPER_PATH_BYTES) == 0) return;
+  if (!r->watch || fc_registry_path(n, r->path, FC_REAPER_PATH_BYTES) == 0) return;
   const bool gone = now->files + now->dirs > before.files + before.dirs;
   const char *why = now->kept > before.kept           ? "kept"
                     : now->in_use > before.in_use     ? "in_use"
@@ -390,7 +390,7 @@ static void remove_name(struct fc_reaper *r, const struct place *place, enum fc_
                     : now->failed > before.failed     ? "failed"
                     : now->replaced > before.replaced ? "replaced"
                                                       : "";
-  now->watch->each(now->watch->context, r->path, gone ? NULL : why);
+  r->watch->each(r->watch->context, r->path, gone ? NULL : why);
 }
 
 /* Deletes the tracked names that lie directly in place. Its subdirectories have been dealt with before. */
@@ -476,7 +476,7 @@ void fc_reaper_pick(struct fc_reaper *r, struct fc_node *const *nodes, size_t co
 int fc_reaper_open(struct fc_reaper *r, int dirfd, int fd, const struct fc_session_header *h, bool live,
                    int64_t deadline_ns, struct fc_reap_result *result) {
   memset(r, 0, sizeof *r);
-  *result = (struct fc_reap_result){.watch = result->watch, .footprint = result->footprint};
+  memset(result, 0, sizeof *result);
   r->header = h;
   r->dirfd = dirfd;
   r->fd = fd;

@@ -34,20 +34,18 @@ struct fc_reap_watch {
 };
 
 struct fc_reap_result {
-  const struct fc_reap_watch *watch;    /* in: may be NULL; the rest is out */
-  const struct fc_footprint *footprint; /* in: for the report; may be NULL */
-  unsigned long long files;             /* deleted names that were not directories */
-  unsigned long long dirs;              /* deleted directories */
-  unsigned long long bytes;             /* what the deleted regular files held */
-  unsigned long long kept;              /* spared by KEEP, N4 or N6, or on the user's ground */
-  unsigned long long replaced;          /* another object had the name, or nothing proved its identity */
-  unsigned long long restored;          /* captured, found to be another object, put back */
-  unsigned long long adopted;           /* handed to a live session */
-  unsigned long long in_use;            /* left to the next try */
-  unsigned long long unseen; /* of files and dirs: below directories of ours, made by what no hook saw (recursive) */
-  unsigned long long failed; /* errors other than absence */
-  unsigned long long leaked; /* names that were there to be deleted at the end, whatever became of them */
-  bool damaged;              /* the journal proves nothing */
+  unsigned long long files;    /* deleted names that were not directories */
+  unsigned long long dirs;     /* deleted directories */
+  unsigned long long bytes;    /* what the deleted regular files held */
+  unsigned long long kept;     /* spared by KEEP, N4 or N6, or on the user's ground */
+  unsigned long long replaced; /* another object had the name, or nothing proved its identity */
+  unsigned long long restored; /* captured, found to be another object, put back */
+  unsigned long long adopted;  /* handed to a live session */
+  unsigned long long in_use;   /* left to the next try */
+  unsigned long long unseen;   /* of files and dirs: below directories of ours, made by what no hook saw (recursive) */
+  unsigned long long failed;   /* errors other than absence */
+  unsigned long long leaked;   /* names that were there to be deleted at the end, whatever became of them */
+  bool damaged;                /* the journal proves nothing */
 };
 
 struct fc_reaper {
@@ -70,6 +68,7 @@ struct fc_reaper {
   struct fc_quarantine quarantine;
   struct fc_log log;
   struct fc_reap_result *result;
+  const struct fc_reap_watch *watch; /* set by the caller once it is open; NULL = nobody listens */
   /* A pass's own last word on what stands at a node, with what it is now; NULL = everything. */
   bool (*wants)(void *context, const struct fc_node *node, const struct statx *st);
   void *wants_context;

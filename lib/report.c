@@ -233,7 +233,7 @@ bool fc_report_write(const struct fc_report *report, struct fc_reaper *r) {
   if (o.buffer) {
     put_head(&o, report, r);
     put_counts(&o, report, r);
-    put_footprint(&o, r->result->footprint);
+    put_footprint(&o, report->footprint);
     put_programs(&o, &r->registry);
     put(&o, "}\n");
     flush(&o);

@@ -29,6 +29,7 @@ struct fc_stayed {
 
 struct fc_report {
   const char *outcome;
+  const struct fc_footprint *footprint; /* NULL = nobody has measured it */
   unsigned unseen_members;
   unsigned stayed_count;
   struct fc_stayed *stayed;

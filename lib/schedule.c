@@ -67,7 +67,7 @@ void fc_schedule_run(struct fc_schedule *s) {
       continue;
     }
     const struct fc_sweep sweep = {.what = leader ? FC_SWEEP_LEADER : FC_SWEEP_EXPIRED};
-    struct fc_sweep_result result = {0};
+    struct fc_sweep_result result;
     const int rc = fc_sweeper_pass(s->dirfd, s->fd, s->header, &sweep, &s->stop, FC_INFINITY_NS, &result);
     if (rc == -ESTALE || rc == -EBADMSG) return; /* it has ended, or proves nothing any more */
     if (leader)

@@ -149,7 +149,7 @@ static void foretell(struct sweeper *s, const struct fc_node *node) {
   if (fc_registry_path(node, r->path, FC_REAPER_PATH_BYTES) == 0 || fc_ground_kept(r->header, r->path)) return;
   *(node->is_dir ? &s->result->reaped.dirs : &s->result->reaped.files) += 1;
   if (!node->is_dir) s->result->reaped.bytes += st.stx_size;
-  const struct fc_reap_watch *watch = s->result->reaped.watch;
+  const struct fc_reap_watch *watch = s->sweep->watch;
   if (watch) watch->each(watch->context, r->path, NULL);
 }
 
@@ -279,7 +279,7 @@ static bool take_turn(int fd, const uint32_t *stop, int64_t deadline_ns) {
 
 int fc_sweeper_pass(int dirfd, int fd, const struct fc_session_header *h, const struct fc_sweep *what,
                     const uint32_t *stop, int64_t deadline_ns, struct fc_sweep_result *result) {
-  *result = (struct fc_sweep_result){.reaped.watch = result->reaped.watch};
+  memset(result, 0, sizeof *result);
   result->next_due_ns = FC_INFINITY_NS;
   struct fc_arena self = {0};
   struct sweeper *s = fc_arena_alloc(&self, sizeof *s); /* too large for a small stack */
@@ -293,6 +293,7 @@ int fc_sweeper_pass(int dirfd, int fd, const struct fc_session_header *h, const 
   s->now_real_ns = (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
   int rc = take_turn(fd, stop, deadline_ns) ? 0 : -EINTR;
   if (rc == 0) rc = fc_reaper_open(&s->reaper, dirfd, fd, h, true, deadline_ns, &result->reaped);
+  s->reaper.watch = what->watch;
   if (rc == 0 && __atomic_load_n(&s->reaper.journal.words->state, __ATOMIC_ACQUIRE) != FC_STATE_LIVE) rc = -ESTALE;
   if (rc == 0) rc = sweep(s, stop);
   fc_reaper_close(&s->reaper);

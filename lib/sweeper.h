@@ -27,7 +27,8 @@ enum fc_sweep_what {
 struct fc_sweep {
   enum fc_sweep_what what;
   uint32_t creator;
-  bool dry; /* EXPIRED: count in `result` what would go, remove nothing */
+  const struct fc_reap_watch *watch; /* may be NULL */
+  bool dry;                          /* EXPIRED: count in `result` what would go, remove nothing */
 };
 
 struct fc_sweep_result {

@@ -205,9 +205,9 @@ static int end_session(struct found *found, const struct request *request) {
   struct statx st;
   if (fc_sys_statx(found->fd, "", AT_EMPTY_PATH, STATX_NLINK, &st) < 0 || st.stx_nlink == 0)
     return DONE; /* its last process has reaped it just now */
-  struct fc_reap_result result = {0};
+  struct fc_reap_result result;
   const enum fc_end_outcome outcome =
-      fc_ending_run(found->dirfd, found->file, found->fd, &found->header, FC_INFINITY_NS, &result);
+      fc_ending_run(found->dirfd, found->file, found->fd, &found->header, FC_INFINITY_NS, NULL, &result);
   return say_reaped(found, request, outcome, &result);
 }
 

@@ -171,9 +171,10 @@ static void sleep_and_reap(const struct place *at, struct sweeping *sweeping) {
     stop_sweeping(sweeping);
     struct statx st;
     if (fc_sys_statx(at->fd, "", AT_EMPTY_PATH, STATX_NLINK, &st) < 0 || st.stx_nlink == 0) return; /* somebody has */
-    struct fc_reap_result result = {.footprint = sweeping->measures ? &sweeping->footprint : NULL};
+    const struct fc_end_options options = {.footprint = sweeping->measures ? &sweeping->footprint : NULL};
+    struct fc_reap_result result;
     const enum fc_end_outcome outcome =
-        fc_ending_run(at->dirfd, at->name, at->fd, &at->header, FC_INFINITY_NS, &result);
+        fc_ending_run(at->dirfd, at->name, at->fd, &at->header, FC_INFINITY_NS, &options, &result);
     if (outcome != FC_END_WAIT && outcome != FC_END_SOON) return;
     (void)fc_sys_lock(at->fd, FC_F_OFD_SETLK, F_UNLCK, FC_BYTE_MEMBERS, NULL);
     (void)poll(NULL, 0, pause_ms);

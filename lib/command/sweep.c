@@ -135,14 +135,15 @@ static void foretell_end(struct job *job) {
   fc_judge_end(&judge);
 }
 
-static void sweep_orphan(struct job *job, int dirfd) {
+static void sweep_orphan(struct job *job, int dirfd, const struct fc_reap_watch *watch) {
   const struct fc_found *found = job->found;
   const char *name = strrchr(found->file, '/') + 1;
+  const struct fc_end_options options = {.watch = watch};
   struct statx st;
   job->outcome = "busy";
   if (fc_sys_lock(found->fd, FC_F_OFD_SETLK, F_WRLCK, FC_BYTE_MEMBERS, NULL) < 0) return; /* somebody reaps it now */
   if (fc_sys_statx(found->fd, "", AT_EMPTY_PATH, STATX_NLINK, &st) == 0 && st.stx_nlink > 0) {
-    switch (fc_ending_run(dirfd, name, found->fd, found->header, FC_INFINITY_NS, &job->done)) {
+    switch (fc_ending_run(dirfd, name, found->fd, found->header, FC_INFINITY_NS, &options, &job->done)) {
     case FC_END_DONE:
       job->outcome = "removed";
       break;
@@ -163,9 +164,9 @@ static void sweep_orphan(struct job *job, int dirfd) {
   (void)fc_sys_lock(found->fd, FC_F_OFD_SETLK, F_UNLCK, FC_BYTE_MEMBERS, NULL);
 }
 
-static void sweep_live(struct job *job, int dirfd) {
-  struct fc_sweep_result result = {.reaped.watch = job->done.watch};
-  const struct fc_sweep sweep = {.what = FC_SWEEP_EXPIRED, .dry = job->options->dry_run};
+static void sweep_live(struct job *job, int dirfd, const struct fc_reap_watch *watch) {
+  struct fc_sweep_result result;
+  const struct fc_sweep sweep = {.what = FC_SWEEP_EXPIRED, .watch = watch, .dry = job->options->dry_run};
   job->outcome = "nothing";
   if (job->found->header->policy.on_exit == FC_ON_EXIT_REPORT) return; /* its policy: delete nothing */
   const int rc = fc_sweeper_pass(dirfd, job->found->fd, job->found->header, &sweep, NULL, FC_INFINITY_NS, &result);
@@ -183,22 +184,20 @@ static void sweep_live(struct job *job, int dirfd) {
 static void sweep(struct job *job) {
   struct fc_found *found = job->found;
   const struct fc_reap_watch watch = {each, job};
-  job->done.watch = &watch;
   job->outcome = "skipped";
   const int dirfd = fc_sys_openat(AT_FDCWD, found->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
   if (dirfd < 0) return;
   if (found->replayed) count_tracked(job);
   if (found->state == FC_FOUND_LIVE && found->replayed) {
-    sweep_live(job, dirfd);
+    sweep_live(job, dirfd, &watch);
   } else if (found->state == FC_FOUND_ORPHAN && job->options->dry_run) {
     job->outcome = "removed";
     foretell_end(job);
   } else if (found->state == FC_FOUND_ORPHAN) {
-    sweep_orphan(job, dirfd);
+    sweep_orphan(job, dirfd, &watch);
   }
   undraw(job);
   (void)close(dirfd);
-  job->done.watch = NULL;
 }
 
 static json_t *job_json(const struct job *job) {

@@ -191,7 +191,8 @@ static int end(const char *path, long files) {
   open_session(&at, path);
   if (fc_sys_lock(at.fd, FC_F_OFD_SETLK, F_WRLCK, FC_BYTE_MEMBERS, NULL) < 0) die("the session lives");
   const struct measured from = begin(RUSAGE_SELF);
-  const enum fc_end_outcome outcome = fc_ending_run(at.dirfd, at.name, at.fd, &at.header, FC_INFINITY_NS, &result);
+  const enum fc_end_outcome outcome =
+      fc_ending_run(at.dirfd, at.name, at.fd, &at.header, FC_INFINITY_NS, NULL, &result);
   const struct measured took = elapsed(from);
   if (outcome != FC_END_DONE || result.files != (unsigned long long)files) {
     (void)fprintf(stderr, "bench_end: outcome %d, %llu of %ld files removed\n", (int)outcome, result.files, files);

@@ -30,8 +30,7 @@ static enum fc_end_outcome end(bool other_boot, struct fc_reap_result *result) {
   header.check = fc_session_check(&header);
   fc_session_unlock(&world.session);
   cr_assert_geq(fc_sys_lock(fd, FC_F_OFD_SETLK, F_WRLCK, FC_BYTE_MEMBERS, NULL), 0);
-  *result = (struct fc_reap_result){0};
-  const enum fc_end_outcome outcome = fc_ending_run(dirfd, slash + 1, fd, &header, FC_INFINITY_NS, result);
+  const enum fc_end_outcome outcome = fc_ending_run(dirfd, slash + 1, fd, &header, FC_INFINITY_NS, NULL, result);
   close(fd);
   close(dirfd);
   return outcome;
