@@ -111,8 +111,7 @@ void fc_departure_finish(struct fc_session *s, int fd) {
       if (dirfd < 0) break;
       const enum fc_departure_answer answer = fc_departure_try(dirfd, name, fd, s->header, deadline);
       if (answer == FC_DEPARTURE_TRIED) break;
-      uint32_t nothing = 0;
-      if (answer == FC_DEPARTURE_SOON) (void)fc_sys_futex(&nothing, FC_FUTEX_WAIT, 0, SLICE_MS);
+      if (answer == FC_DEPARTURE_SOON) fc_sys_pause(SLICE_MS);
     }
     if (deadline != FC_INFINITY_NS && fc_sys_boottime() >= deadline) break;
   }

@@ -28,8 +28,7 @@ int fc_named_lock(int dirfd) {
     const int rc = fc_sys_flock(dirfd, FC_LOCK_EX | FC_LOCK_NB);
     if (rc != -EWOULDBLOCK && rc != -EINTR) return rc;
     if (i == LOCK_TRIES) return -EBUSY; /* whoever holds it is stopped; a program must start all the same */
-    uint32_t nothing = 0;
-    (void)fc_sys_futex(&nothing, FC_FUTEX_WAIT, 0, LOCK_PAUSE_MS);
+    fc_sys_pause(LOCK_PAUSE_MS);
   }
 }
 

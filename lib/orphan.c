@@ -34,9 +34,8 @@ static void drop_stale(int dirfd, const char *name) {
 static void reap_dead(int dirfd, const char *name, int fd, const struct fc_session_header *header,
                       int64_t deadline_ns) {
   while (fc_departure_try(dirfd, name, fd, header, deadline_ns) == FC_DEPARTURE_SOON) {
-    uint32_t nothing = 0;
     if (deadline_ns != FC_INFINITY_NS && fc_sys_boottime() >= deadline_ns) return;
-    (void)fc_sys_futex(&nothing, FC_FUTEX_WAIT, 0, SOON_MS);
+    fc_sys_pause(SOON_MS);
   }
 }
 

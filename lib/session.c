@@ -555,8 +555,7 @@ static __attribute__((noinline)) int join_by_name(const struct fc_session *s, co
   for (int i = 0; rc == 0 && i < JOIN_TRIES; i++) {
     rc = fc_sys_lock(fd, FC_F_OFD_SETLK, F_RDLCK, FC_BYTE_MEMBERS, NULL);
     if (rc != -EAGAIN && rc != -EACCES) break;
-    uint32_t nothing = 0;
-    (void)fc_sys_futex(&nothing, FC_FUTEX_WAIT, 0, JOIN_PAUSE_MS);
+    fc_sys_pause(JOIN_PAUSE_MS);
     if (i + 1 < JOIN_TRIES) rc = 0;
   }
   if (rc == 0) return fd;

@@ -254,15 +254,13 @@ static int sweep(struct sweeper *s, const uint32_t *stop) {
   else
     fc_reaper_pick(r, c.nodes, c.count);
   if (s->sweep->what == FC_SWEEP_EXPIRED && !r->late && !r->blind && !enforce_caps(s, stop)) return -ENOMEM;
-  if (!s->sweep->dry) { /* under the turn: nobody else counts now */
+  if (!s->sweep->dry) { /* under the turn: nobody else counts now; each was counted before it was removed */
     r->journal.words->swept_files += (uint32_t)(s->result->reaped.files + s->result->reaped.dirs);
     r->journal.words->swept_bytes += s->result->reaped.bytes;
-  }
-  if (s->result->reaped.in_use || s->result->reaped.failed) s->result->next_due_ns = s->now_boot_ns;
-  if (!s->sweep->dry) { /* each was counted before it was removed */
     s->result->tracked_files -= s->result->reaped.files;
     s->result->tracked_dirs -= s->result->reaped.dirs;
   }
+  if (s->result->reaped.in_use || s->result->reaped.failed) s->result->next_due_ns = s->now_boot_ns;
   return r->blind ? -EBUSY : r->late ? -EINTR : 0;
 }
 

@@ -266,6 +266,11 @@ static inline int fc_sys_futex(volatile uint32_t *word, int op, uint32_t value, 
   } ts = {timeout_ms / 1000, (long)(timeout_ms % 1000) * 1000000L};
   return (int)fc_sys6(SYS_futex, (long)word, op, (long)value, timeout_ms < 0 ? 0 : (long)&ts, 0, 0);
 }
+/* Sleeps, unless a signal comes; with no clock of libc's and no cancellation point. */
+static inline void fc_sys_pause(int ms) {
+  uint32_t nothing = 0;
+  (void)fc_sys_futex(&nothing, FC_FUTEX_WAIT, 0, ms);
+}
 /* The kernel's signal set is 64 bits on every machine served here. */
 static inline int fc_sys_sigmask(int how, const uint64_t *set, uint64_t *old) {
   return (int)FC_SYS4(SYS_rt_sigprocmask, how, set, old, sizeof(uint64_t));

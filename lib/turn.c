@@ -7,8 +7,7 @@
 bool fc_turn_take(int fd, int64_t deadline_ns) {
   while (fc_sys_lock(fd, FC_F_OFD_SETLK, F_WRLCK, FC_BYTE_PASS, NULL) < 0) {
     if (deadline_ns != FC_INFINITY_NS && fc_sys_boottime() >= deadline_ns) return false;
-    uint32_t nothing = 0;
-    (void)fc_sys_futex(&nothing, FC_FUTEX_WAIT, 0, PAUSE_MS);
+    fc_sys_pause(PAUSE_MS);
   }
   return true;
 }

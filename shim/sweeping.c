@@ -224,8 +224,7 @@ void fc_sweeping_thread_ends(void) {
     const int tid = __atomic_load_n(&sweeps[i].tid, __ATOMIC_ACQUIRE);
     if (!(fc_member_wiped()->sweeps & (1u << i)) || tid == 0) continue;
     for (int tries = 0; tries < STOP_TRIES && FC_SYS3(SYS_tgkill, pid, tid, 0) == 0; tries++) {
-      uint32_t nothing = 0;
-      (void)fc_sys_futex(&nothing, FC_FUTEX_WAIT, 0, 1);
+      fc_sys_pause(1);
     }
   }
 }
