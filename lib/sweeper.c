@@ -145,7 +145,7 @@ static bool choose(struct sweeper *s, struct candidates *c) {
 static void foretell(struct sweeper *s, const struct fc_node *node) {
   struct fc_reaper *r = &s->reaper;
   struct statx st;
-  if (!look(s, node, &st) || (!node->is_dir && (s->sweep->what == FC_SWEEP_EXPIRED && !is_old(s, node, &st)))) return;
+  if (!look(s, node, &st) || !r->wants(r->wants_context, node, &st)) return;
   if (fc_registry_path(node, r->path, FC_REAPER_PATH_BYTES) == 0 || fc_ground_kept(r->header, r->path)) return;
   *(node->is_dir ? &s->result->reaped.dirs : &s->result->reaped.files) += 1;
   if (!node->is_dir) s->result->reaped.bytes += st.stx_size;
@@ -206,7 +206,7 @@ static bool enforce_caps(struct sweeper *s, const uint32_t *stop) {
   for (struct fc_node *n = fc_registry_postorder(root, NULL); n && count < s->result->tracked_files;
        n = fc_registry_postorder(root, n)) {
     struct statx st;
-    if (!counts(s, n, &st)) continue;
+    if (!counts(s, n, &st) || (s->sweep->dry && is_old(s, n, &st))) continue; /* foretold already */
     w[count++] = (struct weighed){n, age_of(s, n, &st), st.stx_size};
     bytes += st.stx_size;
   }
