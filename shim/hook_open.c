@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <mntent.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -21,6 +22,12 @@ static int real_entry(enum fc_open_entry entry, const struct fc_raw *raw, int di
     return FC_REAL(open)(path, flags, mode);
   case FC_OPEN64:
     return FC_REAL(open64)(path, flags, mode);
+#ifdef __GLIBC__
+  case FC_OPEN_BY_OTHER_NAME:
+    return FC_REAL(__open)(path, flags, mode);
+  case FC_OPEN64_BY_OTHER_NAME:
+    return FC_REAL(__open64)(path, flags, mode);
+#endif
   case FC_OPENAT:
     return FC_REAL(openat)(dirfd, path, flags, mode);
   case FC_OPENAT64:
@@ -181,9 +188,23 @@ FC_EXPORT FILE *fopen(const char *restrict path, const char *restrict mode) {
 FC_EXPORT FILE *fopen64(const char *restrict path, const char *restrict mode) {
   return fc_fopen(FC_REAL(fopen64), path, mode);
 }
+/* The stream of setmntent is one of fopen's, with modes of its own behind those of the caller. */
+FC_EXPORT FILE *setmntent(const char *path, const char *mode) { return fc_fopen(FC_REAL(setmntent), path, mode); }
 FC_EXPORT FILE *freopen(const char *restrict path, const char *restrict mode, FILE *restrict stream) {
   return fc_freopen(FC_REAL(freopen), path, mode, stream);
 }
 FC_EXPORT FILE *freopen64(const char *restrict path, const char *restrict mode, FILE *restrict stream) {
   return fc_freopen(FC_REAL(freopen64), path, mode, stream);
 }
+
+#ifdef __GLIBC__
+/* Names that libc's own headers and old programs use; not declared for others. */
+int __open(const char *path, int flags, ...);
+int __open64(const char *path, int flags, ...);
+FILE *_IO_fopen(const char *path, const char *mode);
+FILE *__setmntent(const char *path, const char *mode);
+FC_EXPORT int __open(const char *path, int flags, ...) { WITH_MODE(FC_OPEN_BY_OTHER_NAME, AT_FDCWD, path, flags); }
+FC_EXPORT int __open64(const char *path, int flags, ...) { WITH_MODE(FC_OPEN64_BY_OTHER_NAME, AT_FDCWD, path, flags); }
+FC_EXPORT FILE *_IO_fopen(const char *path, const char *mode) { return fc_fopen(FC_REAL(_IO_fopen), path, mode); }
+FC_EXPORT FILE *__setmntent(const char *path, const char *mode) { return fc_fopen(FC_REAL(__setmntent), path, mode); }
+#endif

@@ -102,16 +102,23 @@ FC_EXPORT pid_t _Fork(void) {
   fc_before_fork();
   return fc_forked(FC_REAL(_Fork)());
 }
+#ifdef __GLIBC__
+pid_t __fork(void); /* in no header */
+FC_EXPORT pid_t __fork(void) {
+  fc_before_fork();
+  return fc_forked(FC_REAL(__fork)());
+}
+#endif
 FC_EXPORT int forkpty(int *master, char *name, const struct termios *settings, const struct winsize *size) {
   return fc_forked(FC_REAL(forkpty)(master, name, settings, size));
 }
 
 /* The shell's pid is not told, so an fd is there while it starts: when popen returns, the shell has it. */
-FC_EXPORT FILE *popen(const char *command, const char *mode) {
+static FILE *fc_popen(FILE *(*real)(const char *, const char *), const char *command, const char *mode) {
   int fd[FC_NEST_MAX];
   for (unsigned i = 0; i < fc_member.count; i++) fd[i] = fc_session_locked_fd(&fc_member.sessions[i]);
   const int before = errno;
-  FILE *stream = FC_REAL(popen)(command, mode);
+  FILE *stream = real(command, mode);
   const int saved = errno;
   bool held = false;
   for (unsigned i = 0; i < fc_member.count; i++) {
@@ -122,10 +129,15 @@ FC_EXPORT FILE *popen(const char *command, const char *mode) {
   errno = saved;
   if (!stream && held && (saved == EMFILE || saved == ENFILE)) { /* ours may have been the one too many */
     errno = before;
-    stream = FC_REAL(popen)(command, mode);
+    stream = real(command, mode);
   }
   return stream;
 }
+FC_EXPORT FILE *popen(const char *command, const char *mode) { return fc_popen(FC_REAL(popen), command, mode); }
+#ifdef __GLIBC__
+FILE *_IO_popen(const char *command, const char *mode); /* in no header */
+FC_EXPORT FILE *_IO_popen(const char *command, const char *mode) { return fc_popen(FC_REAL(_IO_popen), command, mode); }
+#endif
 
 /* system and wordexp return only when their shell has ended, so an fd as for popen would stand in the host all that
  * time, would go to the children of other threads, and would never be closed in a thread that is cancelled there. A
