@@ -48,11 +48,13 @@ FC_EXPORT FTS64 *fts64_open(char *const *paths, int options, int (*compare)(cons
   return FC_REAL(fts64_open)(paths, options, compare);
 }
 #endif
-FC_EXPORT int nftw(const char *path, __nftw_func_t function, int fds, int flags) {
+FC_EXPORT int nftw(const char *path, int (*function)(const char *, const struct stat *, int, struct FTW *), int fds,
+                   int flags) {
   if (flags & FTW_CHDIR) fc_target_cwd_unknown();
   return FC_REAL(nftw)(path, function, fds, flags);
 }
-FC_EXPORT int nftw64(const char *path, __nftw64_func_t function, int fds, int flags) {
+FC_EXPORT int nftw64(const char *path, int (*function)(const char *, const struct stat64 *, int, struct FTW *), int fds,
+                     int flags) {
   if (flags & FTW_CHDIR) fc_target_cwd_unknown();
   return FC_REAL(nftw64)(path, function, fds, flags);
 }

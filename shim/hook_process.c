@@ -73,8 +73,14 @@ FC_EXPORT int execle(const char *path, const char *argument, ...) {
   return execve(path, argv, envp);
 }
 
+/* glibc has it since 2.34, musl does not. */
+static int real_execveat_or_raw(int dirfd, const char *path, char *const argv[], char *const envp[], int flags) {
+  if (FC_REAL(execveat)) return FC_REAL(execveat)(dirfd, path, argv, envp, flags);
+  errno = (int)-FC_SYS5(SYS_execveat, dirfd, path, argv, envp, flags);
+  return -1;
+}
 FC_EXPORT int execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags) {
-  BECOMING(FC_REAL(execveat)(dirfd, path, argv, envp, flags));
+  BECOMING(real_execveat_or_raw(dirfd, path, argv, envp, flags));
 }
 FC_EXPORT int fexecve(int fd, char *const argv[], char *const envp[]) { BECOMING(FC_REAL(fexecve)(fd, argv, envp)); }
 
@@ -98,9 +104,10 @@ FC_EXPORT pid_t fork(void) {
   fc_before_fork();
   return fc_forked(FC_REAL(fork)());
 }
+/* glibc has it since 2.34, musl since 1.2.2; before, a program that asks for it finds this one. */
 FC_EXPORT pid_t _Fork(void) {
   fc_before_fork();
-  return fc_forked(FC_REAL(_Fork)());
+  return fc_forked(FC_REAL(_Fork) ? FC_REAL(_Fork)() : FC_REAL(fork)());
 }
 #ifdef __GLIBC__
 pid_t __fork(void); /* in no header */
@@ -228,3 +235,29 @@ FC_EXPORT void thrd_exit(int result) {
   FC_REAL(thrd_exit)(result);
   __builtin_unreachable();
 }
+
+#ifndef __GLIBC__
+/* musl has no on_exit, and main's return does not go through a name: keep-on-failure is told the status here, before
+ * the handlers of the program run. One that ends it in another way tells another status, and that is the last one. */
+FC_EXPORT void exit(int status) {
+  fc_member_record_end(status);
+  FC_REAL(exit)(status);
+  __builtin_unreachable();
+}
+
+static int (*main_of_host)(int, char **, char **);
+
+/* musl hands main the environment that the kernel gave; ours has the session. */
+static int main_and_tell(int argc, char **argv, char **envp) {
+  (void)envp;
+  const int status = main_of_host(argc, argv, environ);
+  fc_member_record_end(status);
+  return status;
+}
+
+FC_EXPORT int __libc_start_main(int (*main)(int, char **, char **), int argc, char **argv, void (*init)(void),
+                                void (*fini)(void), void (*loader_fini)(void)) {
+  main_of_host = main;
+  return FC_REAL(__libc_start_main)(main_and_tell, argc, argv, init, fini, loader_fini);
+}
+#endif

@@ -28,11 +28,14 @@
  * symbol that it does not have (musl: status 127). There the shim stays inert. */
 extern int on_exit(void (*function)(int, void *), void *argument) __attribute__((weak));
 extern int __cxa_at_quick_exit(void (*function)(void *), void *dso) __attribute__((weak));
-#if defined(__GLIBC__)
+#ifndef __GLIBC__
+extern int at_quick_exit(void (*function)(void)) __attribute__((weak));
+#endif
 extern const char *gnu_get_libc_version(void) __attribute__((weak));
+#if defined(__GLIBC__)
 #define HAS_OUR_LIBC (gnu_get_libc_version != NULL)
 #else
-#define HAS_OUR_LIBC true
+#define HAS_OUR_LIBC (gnu_get_libc_version == NULL)
 #endif
 
 extern char *program_invocation_short_name;
@@ -112,6 +115,10 @@ static void on_quick_exit(void *context) {
   (void)context;
   fc_leaving(true);
 }
+
+#ifndef __GLIBC__
+static void on_quick_exit_alone(void) { on_quick_exit(NULL); }
+#endif
 
 /* FILECLEANUP_GUARDIAN=1: the command stands beside the shim in a build tree, else where both were installed. Without
  * it the thread and the last process out do the work. */
@@ -203,6 +210,9 @@ __attribute__((constructor)) static void start(void) {
     /* at_quick_exit by its other name, which can be weak. */
     if (fc_member.count && __cxa_at_quick_exit)
       (void)__cxa_at_quick_exit(on_quick_exit, NULL); /* registered first, so it runs last */
+#ifndef __GLIBC__
+    if (fc_member.count && at_quick_exit) (void)at_quick_exit(on_quick_exit_alone);
+#endif
     for (unsigned i = 0; i < fc_member.count; i++) {
       const struct fc_session *s = &fc_member.sessions[i];
       if (on_exit && s->leader_pid == fc_member_pid() && s->header->policy.on_exit == FC_ON_EXIT_KEEP_ON_FAILURE) {

@@ -12,8 +12,14 @@
 #define ElfW(type) Elf64_##type
 #endif
 
-#define OBJECTS_MAX 24
+#ifdef __GLIBC__
 #define LIBC "libc.so.6"
+#else
+#define LIBC "ld-musl-" /* with the name of the machine behind it */
+extern ElfW(Dyn) _DYNAMIC[] __attribute__((visibility("hidden")));
+#endif
+
+#define OBJECTS_MAX 24
 #define WORD_BITS (8 * sizeof(ElfW(Addr)))
 #define VERSION_HIDDEN 0x8000u /* in DT_VERSYM: not the default version of its name */
 
@@ -73,8 +79,7 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *context) {
   objects[walk->count].base = info->dlpi_addr;
   objects[walk->count++].dynamic = dynamic;
   const char *slash = info->dlpi_name ? strrchr(info->dlpi_name, '/') : NULL;
-  walk->complete =
-      slash && strlen(slash + 1) == sizeof LIBC - 1 && __builtin_memcmp(slash + 1, LIBC, sizeof LIBC - 1) == 0;
+  walk->complete = slash && strncmp(slash + 1, LIBC, sizeof LIBC - 1) == 0;
   return walk->complete;
 }
 
