@@ -69,6 +69,7 @@ uint64_t fct_attack_end(struct fct_attacker *attacker) {
 
 static const char refill_script[] =
     ": > ready\n"
+    "set -C\n" /* it overwrites nothing of somebody else's */
     "while [ ! -e stop ]; do\n"
     "  [ -d base/a/b/c ] || mkdir -p base/a/b/c\n"
     "  [ -d base/d ] || mkdir base/d\n"
