@@ -159,7 +159,8 @@ int fc_base_reopen(const char *real, const struct fc_identity *identity, uint64_
   if (fd < 0) return fd;
   struct fc_identity now;
   struct statx st;
-  int rc = fc_identity_take(fd, "", false, &now, &st);
+  /* Something may have been mounted over it: its server is not asked. */
+  int rc = fc_identity_look(fd, "", false, false, &now, &st);
   if (rc == 0) {
     if (across_boot) {
       struct fc_statfs fs;

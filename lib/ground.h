@@ -29,6 +29,10 @@ enum fc_ground_kind {
 /* Whose ground is the directory of node, open as fd? The answer is remembered in the node. */
 enum fc_ground_kind fc_ground_of(struct fc_ground *ground, struct fc_node *node, int fd);
 
+/* fc_identity_look for what stands on the file system of the base; path "" = dirfd itself. */
+int fc_ground_look(const struct fc_ground *ground, int dirfd, const char *path, struct fc_identity *out,
+                   struct statx *st);
+
 /* True when identity (as recorded) names the object in st now. Devices are compared as of this boot. */
 bool fc_ground_same(const struct fc_ground *ground, const struct fc_identity *recorded, const struct fc_identity *now);
 

@@ -91,7 +91,7 @@ static int remove_slot(struct fc_reaper *r, const char *slot, const struct fc_id
                        const struct fc_lease *lease) {
   struct fc_identity now;
   struct statx st;
-  int rc = fc_identity_take(r->quarantine.fd, slot, r->header->with_handle != 0, &now, &st);
+  int rc = fc_ground_look(&r->ground, r->quarantine.fd, slot, &now, &st);
   if (rc < 0) return rc;
   if (!fc_ground_same(&r->ground, identity, &now)) return -ESTALE;
   if (!fc_lease_is_whole(lease)) return -EBUSY;
@@ -140,7 +140,8 @@ static bool place_stands(struct fc_reaper *r, const struct place *place, const c
   struct statx st;
   if (dir && !dir->parent) return true;
   if (dir && !dir->parent->parent) {
-    if (fc_sys_statx(r->base_fd, fc_registry_leaf(dir), AT_SYMLINK_NOFOLLOW, STATX_INO, &st) < 0) return false;
+    if (fc_sys_statx(r->base_fd, fc_registry_leaf(dir), AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, STATX_INO, &st) < 0)
+      return false;
   } else {
     const bool known = dir ? fc_registry_path(dir, r->path2, FC_REAPER_PATH_BYTES) > 0 : parent_path(path, r->path2);
     const int fd = known ? fc_beneath_open(r->base_fd, r->path2) : -1;
@@ -273,8 +274,12 @@ static bool find(struct fc_reaper *r, const struct place *place, struct fc_node 
                       .node = node,
                       .created = node->created,
                       .since = node->since};
-  const int rc = fc_identity_take(place->fd, f->leaf, r->header->with_handle != 0, &f->identity, &f->st);
+  const int rc = fc_ground_look(&r->ground, place->fd, f->leaf, &f->identity, &f->st);
   if (rc == -ENOENT) return false;
+  if (rc == -EXDEV) { /* something is mounted there */
+    r->result->replaced++;
+    return false;
+  }
   if (rc < 0 || fc_registry_path(node, r->path, FC_REAPER_PATH_BYTES) == 0) {
     count_failure(r, rc);
     return false;
@@ -308,9 +313,8 @@ static void remove_unseen(void *context, int dirfd, const char *path, const char
   struct fc_reaper *r = context;
   struct place place = {.fd = dirfd};
   struct found f = {.place = &place, .leaf = leaf, .path = path};
-  const bool handle = r->header->with_handle != 0;
-  if (out_of_time(r) || fc_identity_take(dirfd, "", false, &place.identity, &f.st) < 0 ||
-      fc_identity_take(dirfd, leaf, handle, &f.identity, &f.st) < 0)
+  if (out_of_time(r) || fc_ground_look(&r->ground, dirfd, "", &place.identity, &f.st) < 0 ||
+      fc_ground_look(&r->ground, dirfd, leaf, &f.identity, &f.st) < 0)
     return;
   if (!fc_reaper_look_around(r) || is_spared_unseen(r, &f)) {
     r->result->kept++;
@@ -355,7 +359,7 @@ static bool open_place(struct fc_reaper *r, struct fc_node *node, struct place *
     return false;
   }
   struct statx st;
-  if (fc_identity_take(place->fd, "", r->header->with_handle != 0, &place->identity, &st) == 0) return true;
+  if (fc_ground_look(&r->ground, place->fd, "", &place->identity, &st) == 0) return true;
   r->result->failed++;
   (void)fc_sys_close(place->fd);
   place->fd = -1;
@@ -419,7 +423,7 @@ void fc_reaper_recover(struct fc_reaper *r) {
     struct fc_identity now;
     struct statx st;
     const bool ours = node && !r->live && fc_ownership_tracked(&r->registry, node) &&
-                      fc_identity_take(r->quarantine.fd, entry.name, r->header->with_handle != 0, &now, &st) == 0 &&
+                      fc_ground_look(&r->ground, r->quarantine.fd, entry.name, &now, &st) == 0 &&
                       fc_ground_same(&r->ground, &capture->identity, &now) &&
                       fc_ground_same(&r->ground, &node->identity, &now);
     if (!ours) {
@@ -487,7 +491,7 @@ int fc_reaper_open(struct fc_reaper *r, int dirfd, int fd, const struct fc_sessi
   r->deadline_ns = deadline_ns;
   r->registry.leader_pid = h->leader_pid;
   r->registry.leader_status = -1;
-  r->registry.no_captures = live && !fc_quarantine_stands(h->base, h->id);
+  r->registry.no_captures = live && !fc_quarantine_stands(h);
   fc_log_open(&r->log, &h->policy, h->path);
   int rc = fc_session_map(fd, h, &r->journal);
   if (rc < 0) return rc;
@@ -513,7 +517,7 @@ int fc_reaper_open_base(struct fc_reaper *r, bool across_boot) {
   if (r->base_fd < 0) return r->base_fd;
   struct fc_identity base_now;
   struct statx st;
-  const int rc = fc_identity_take(r->base_fd, "", false, &base_now, &st);
+  const int rc = fc_identity_look(r->base_fd, "", false, false, &base_now, &st);
   r->ground = (struct fc_ground){&r->registry, h, NULL, r->base_fd, base_now.dev_major, base_now.dev_minor};
   fc_quarantine_begin(&r->quarantine, r->base_fd, h->id);
   if (rc < 0) return rc;

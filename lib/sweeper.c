@@ -109,7 +109,7 @@ static bool look(struct sweeper *s, const struct fc_node *node, struct statx *st
     *slash = '\0';
     fd = fc_beneath_open(r->base_fd, r->path);
   }
-  const bool found = fd >= 0 && fc_identity_take(fd, leaf, r->header->with_handle != 0, &now, st) == 0 &&
+  const bool found = fd >= 0 && fc_ground_look(&r->ground, fd, leaf, &now, st) == 0 &&
                      fc_ground_same(&r->ground, &node->identity, &now);
   if (fd >= 0 && fd != r->base_fd) (void)fc_sys_close(fd);
   return found;

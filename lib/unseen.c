@@ -23,7 +23,7 @@ static bool is_seen(struct fc_registry *r, const char *path) {
 
 static bool was_born_since(const struct search *s, int dirfd, const char *leaf, bool *is_dir) {
   struct statx st;
-  if (fc_sys_statx(dirfd, leaf, AT_SYMLINK_NOFOLLOW, FC_IDENTITY_MASK, &st) < 0) return false;
+  if (fc_sys_statx(dirfd, leaf, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, FC_IDENTITY_MASK, &st) < 0) return false;
   *is_dir = (st.stx_mode & S_IFMT) == S_IFDIR;
   if (!(st.stx_mask & STATX_BTIME) || st.stx_uid != s->uid) return false;
   if (st.stx_dev_major != s->dev_major || st.stx_dev_minor != s->dev_minor) return false;

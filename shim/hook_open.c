@@ -124,13 +124,21 @@ static bool may_create(const char *path, const char *mode) {
   return inside;
 }
 
+/* A name that looks as if it were outside may lead into a base. */
+static void record_emptied(const char *path, const char *mode) {
+  if (fc_member.count && path && mode && mode[0] == 'w' && !strchr(mode, 'x')) fc_record_used(AT_FDCWD, path, -1, true);
+}
+
 /* The modes w and a create. As with open, the probe is the caller's call with one thing added: the letter x (O_EXCL).
  * An unknown first letter is EINVAL and creates nothing. */
 static FILE *fc_fopen(FILE *(*real)(const char *, const char *), const char *path, const char *mode) {
   const size_t len = mode ? strnlen(mode, MODE_BYTES) : 0;
   const char *const comma = mode ? strchr(mode, ',') : NULL;
   const size_t letters = comma ? (size_t)(comma - mode) : len;
-  if (!may_create(path, mode)) return real(path, mode);
+  if (!may_create(path, mode)) {
+    record_emptied(path, mode);
+    return real(path, mode);
+  }
   if (len + 2 > MODE_BYTES || letters + 1 >= MODE_LETTERS) { /* no room for a letter more: a creation leaks */
     fc_record_used(AT_FDCWD, path, -1, mode[0] == 'w');
     return real(path, mode);
@@ -156,7 +164,10 @@ static FILE *fc_fopen(FILE *(*real)(const char *, const char *), const char *pat
 
 /* A failed freopen closes the stream, so it cannot be the probe: the name is made first, by open with O_EXCL. */
 static void prepare_freopen(const char *path, const char *mode) {
-  if (!may_create(path, mode)) return;
+  if (!may_create(path, mode)) {
+    record_emptied(path, mode);
+    return;
+  }
   const int saved = errno;
   const int fd = FC_REAL(open)(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | FC_O_LARGEFILE, 0666);
   if (fd >= 0) {

@@ -131,7 +131,7 @@ static bool will_fail(int rc) {
 
 void fc_record_used(int dirfd, const char *path, int fd, bool truncates) {
   struct fc_target target;
-  if (!(truncates ? fc_target_open_real(&target, dirfd, path) : fc_target_open(&target, dirfd, path))) {
+  if (!(truncates ? fc_target_open_emptied(&target, dirfd, path) : fc_target_open(&target, dirfd, path))) {
     if (truncates) count_lost(&target);
     return;
   }

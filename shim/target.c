@@ -236,6 +236,28 @@ bool fc_target_open_real(struct fc_target *target, int dirfd, const char *path) 
   return false;
 }
 
+static bool names_an_open_file(const char *path) {
+  return path[0] == '/' &&
+         (strncmp(path, "/proc/", 6) == 0 || strncmp(path, "/dev/fd/", 8) == 0 || strncmp(path, "/dev/std", 8) == 0);
+}
+
+bool fc_target_open_emptied(struct fc_target *target, int dirfd, const char *path) {
+  if (fc_target_open_real(target, dirfd, path)) return true;
+  if (target->lost || !is_readable(path) || !names_an_open_file(path)) return false;
+  target->slot = slot_take();
+  const int fd = target->slot < 0 ? -EMFILE : fc_sys_openat(AT_FDCWD, path, O_PATH | O_CLOEXEC, 0);
+  char *const text = slots[target->slot < 0 ? 0 : target->slot];
+  const long len = fd < 0 ? fd : link_into(fd, text);
+  if (fd >= 0) (void)fc_sys_close(fd);
+  if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM) target->lost = true;
+  if (len > 0 && len < PATH_MAX && text[0] == '/') {
+    const struct fc_name name = {NULL, 0, text, (size_t)len};
+    if (classify(target, &name)) return true;
+  }
+  fc_target_close(target);
+  return false;
+}
+
 /* The directory part of path, as an argument for statx. */
 static void parent_inode(int dirfd, const char *path, struct fc_object *out) {
   const size_t len = directory_part(path);

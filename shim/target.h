@@ -27,6 +27,10 @@ void fc_target_close(struct fc_target *target);
  * directory. */
 bool fc_target_open_real(struct fc_target *target, int dirfd, const char *path);
 
+/* The same for a call that empties what path leads to: names that the kernel makes of an open file (/proc/self/fd/5,
+ * /dev/fd/5, /dev/stdout) are that file's name. */
+bool fc_target_open_emptied(struct fc_target *target, int dirfd, const char *path);
+
 /* The innermost session that contains it, or -1. */
 int fc_target_innermost(const struct fc_target *target);
 
