@@ -73,6 +73,7 @@ struct fcm_options {
   bool enable_periodic_cleanup;  /* true: fcm_create starts the periodic cleanup */
   bool spare_in_use;             /* false: true spares what another process has open, by age and at the end */
   bool trust_base;               /* false: true allows a base that filecleanup(7) refuses */
+  bool disabled;                 /* false: true turns every removal off (FILECLEANUP_DISABLE) */
   const char *keep;              /* NULL: globs that are never removed, relative to the base, ':' between them */
   unsigned async_queue;          /* 1024: requests that may wait; one more fails with EAGAIN */
   unsigned async_workers;        /* 1: threads that do the asynchronous work; started by the first request */
@@ -87,9 +88,9 @@ FCM_API void fcm_options_init_size(struct fcm_options *options, size_t size);
 
 /* Changes what the environment says otherwise: FILECLEANUP_BASE_DIR, STATE_DIR, TTL, INTERVAL, ON_STARTUP, ON_EXIT
  * (delete, else cleanup_after_processing is false), PERIODIC, IN_USE, TRUST_BASE, KEEP; in the syntax of
- * filecleanup(7). Texts then point into the environment. FILECLEANUP_DISABLE turns every removal off. EINVAL: a value
- * cannot be accepted; one line in message (may be NULL), and nothing is changed. Not while another thread changes the
- * environment.
+ * filecleanup(7). Texts then point into the environment. FILECLEANUP_DISABLE sets disabled, and nothing else counts.
+ * EINVAL: a value cannot be accepted; one line in message (may be NULL), and nothing is changed. Not while another
+ * thread changes the environment.
  */
 FCM_API int fcm_options_from_environment(struct fcm_options *options, char *message, size_t message_size);
 

@@ -9,6 +9,7 @@
 
 #define SCAN_DEPTH_MAX 128 /* a directory of the user's deeper than this is simply the user's */
 #define PATH_BYTES 16384
+#define NS_PER_S INT64_C(1000000000)
 
 bool fc_ground_same(const struct fc_ground *g, const struct fc_identity *recorded, const struct fc_identity *now) {
   struct fc_identity then = *recorded;
@@ -165,6 +166,13 @@ bool fc_ground_is_companion(struct fc_ground *g, struct fc_node *parent, int fd,
   if (rc < 0) return true;
   const struct fc_node *node = fc_registry_child(g->registry, parent, main, strlen(main), false);
   return !fc_ownership_tracked(g->registry, node) || !fc_ground_same(g, &node->identity, &now);
+}
+
+bool fc_ground_appeared(const struct fc_ground *g, const struct fc_node *node, const struct statx *st) {
+  if (!(st->stx_mask & STATX_BTIME) || st->stx_uid != g->header->uid) return false;
+  if (st->stx_dev_major != g->base_major || st->stx_dev_minor != g->base_minor) return false;
+  const int64_t birth = st->stx_btime.tv_sec * NS_PER_S + st->stx_btime.tv_nsec;
+  return birth >= node->asked_ns && birth <= fc_sys_realtime();
 }
 
 bool fc_ground_moved_in(struct fc_ground *g, const struct fc_node *node, const struct statx *st) {

@@ -47,6 +47,11 @@ bool fc_ground_moved_in(struct fc_ground *ground, const struct fc_node *node, co
  * not look at all of them: no memory, no fd, or deadline_ns has passed. */
 bool fc_ground_follow_links(struct fc_ground *ground, int64_t deadline_ns);
 
+/* Something has appeared where the owner had asked for it before (TRACK), at the node or below it: born since, by the
+ * session's user. A file system's clock that was set back before the owner asked is not seen; one that is ahead of now
+ * proves nothing. */
+bool fc_ground_appeared(const struct fc_ground *ground, const struct fc_node *node, const struct statx *st);
+
 /* KEEP: a glob matches path or one of the directories above it. */
 bool fc_ground_kept(const struct fc_session_header *header, const char *path);
 

@@ -289,6 +289,10 @@ int fc_sweeper_pass(int dirfd, int fd, const struct fc_session_header *h, const 
   struct timespec now = {0, 0};
   (void)clock_gettime(CLOCK_REALTIME, &now); /* right or wrong, it makes nothing older than the other clock says */
   s->now_real_ns = (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
+  if (fc_session_is_managed(h)) { /* its owner sweeps, and only he knows what he has taken back */
+    fc_arena_free(&self);
+    return 0;
+  }
   int rc = take_turn(fd, stop, deadline_ns) ? 0 : -EINTR;
   if (rc == 0) rc = fc_reaper_open(&s->reaper, dirfd, fd, h, true, deadline_ns, &result->reaped);
   s->reaper.watch = what->watch;
