@@ -163,6 +163,7 @@ static void begin(struct fc_pending *pending) {
   for (unsigned i = 0; i < FC_NEST_MAX; i++) pending->index[i] = -1;
   pending->any = false;
   pending->onto = false;
+  pending->directory = false;
 }
 
 /* What is known of the object that a destructive call is aimed at, asked at most twice for all sessions. */
@@ -269,6 +270,7 @@ void fc_record_renaming(struct fc_pending *pending, int old_dirfd, const char *o
       }
       const bool is_known = out && !exchange && hint_has(known, KNOWN_HINTS, from_hash);
       if (out && !describe(&question, &record, old_dirfd, old_path, is_known)) break; /* nothing to rename */
+      pending->directory = exchange || (out && (question.object.mode & S_IFMT) == S_IFDIR);
       pending->index[i] = fc_journal_append(&fc_member.sessions[i].journal, &record);
     }
   }
@@ -317,4 +319,5 @@ void fc_record_renamed(struct fc_pending *pending, enum fc_result result, const 
   }
   fc_target_close(&to);
   fc_target_close(&from);
+  if (pending->directory) fc_target_cwd_changed(); /* this process may stand in it */
 }
