@@ -132,7 +132,8 @@ static bool will_fail(int rc) {
 void fc_record_used(int dirfd, const char *path, int fd, bool truncates) {
   struct fc_target target;
   if (!(truncates ? fc_target_open_emptied(&target, dirfd, path) : fc_target_open(&target, dirfd, path))) {
-    if (truncates) count_lost(&target);
+    struct statx st; /* where there is nothing, nothing is emptied */
+    if (truncates && target.lost && !will_fail(fc_sys_statx(dirfd, path, 0, STATX_TYPE, &st))) fc_record_lost();
     return;
   }
   struct fc_object object;
@@ -147,7 +148,8 @@ void fc_record_used(int dirfd, const char *path, int fd, bool truncates) {
     if (truncates) {
       if (!asked) {
         const int rc = fd >= 0 ? fc_target_object(fd, "", false, false, any_with_handle(), &object)
-                               : fc_target_object(dirfd, path, true, !is_known, any_with_handle(), &object);
+                               : fc_target_object(dirfd, target.file ? target.file : path, true, !is_known,
+                                                  any_with_handle(), &object);
         if (will_fail(rc)) break;
       }
       asked = true;

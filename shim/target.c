@@ -205,6 +205,7 @@ bool fc_target_open(struct fc_target *target, int dirfd, const char *path) {
   target->slot = -1;
   target->inside = 0;
   target->lost = false;
+  target->file = NULL;
   if (!is_readable(path) || !path[0]) return false;
   if (path[0] == '/' && (path[1] == 'p' || path[1] == 'd')) through_proc(&dirfd, &path);
   struct fc_name name = {NULL, 0, path, strnlen(path, PATH_MAX)};
@@ -295,6 +296,8 @@ bool fc_target_open_emptied(struct fc_target *target, int dirfd, const char *pat
   if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM) target->lost = true;
   if (len > 0 && len < PATH_MAX && text[0] == '/') {
     const struct fc_name name = {NULL, 0, text, (size_t)len};
+    text[len] = '\0';
+    target->file = text;
     if (classify(target, &name)) return true;
   }
   fc_target_close(target);

@@ -11,9 +11,10 @@
 #include "path.h"
 
 struct fc_target {
-  int slot;        /* scratch buffer in use, -1 = none */
-  unsigned inside; /* bit i: beneath the base of session i */
-  bool lost;       /* the name could not be made out (no buffer, no /proc): it may be anywhere */
+  int slot;         /* scratch buffer in use, -1 = none */
+  unsigned inside;  /* bit i: beneath the base of session i */
+  bool lost;        /* the name could not be made out (no buffer, no /proc): it may be anywhere */
+  const char *file; /* the kernel's name of an open file that path leads to by /proc or /dev; else NULL */
   struct fc_name relative[FC_NEST_MAX];
 };
 

@@ -91,6 +91,7 @@ Test(semantics, what_others_own_in_directories_of_everybody) {
                           "chmod 1777 base/sticky; chmod 777 base/plain; chmod 700 base/closed\n"
                           "echo root >base/file; echo root >base/sticky/file; echo root >base/plain/file\n"
                           "echo root >base/sticky/closed; mkfifo base/sticky/fifo; ln -s ../file base/sticky/link\n"
-                          "chmod 666 base/file base/*/file base/sticky/fifo; chmod 600 base/sticky/closed",
+                          "chmod 666 base/file base/*/file base/sticky/fifo; chmod 600 base/sticky/closed\n"
+                          "chown 12345 base/sticky/f*",
                       .script = PROBE("sticky"), .survive = FCT_LIST("base/sticky/renamed", "base/sticky/linked"));
 }
