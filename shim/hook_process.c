@@ -208,6 +208,17 @@ FC_EXPORT int posix_spawnp(pid_t *restrict pid, const char *restrict file, const
   return fc_spawn(FC_REAL(posix_spawnp), pid, file, actions, attributes, argv, envp);
 }
 
+/* The child empties what is named here, sooner or later; what is copied from it later than now is not seen to be. */
+FC_EXPORT int posix_spawn_file_actions_addopen(posix_spawn_file_actions_t *restrict actions, int fd,
+                                               const char *restrict path, int flags, mode_t mode) {
+  if (fc_member.count && (flags & O_TRUNC) && !(flags & (O_EXCL | O_PATH))) {
+    const int saved = errno;
+    fc_record_used(AT_FDCWD, path, -1, true);
+    errno = saved;
+  }
+  return FC_REAL(posix_spawn_file_actions_addopen)(actions, fd, path, flags, mode);
+}
+
 void fc_ending(int status) {
   fc_member_record_end(status);
   fc_leaving(true);

@@ -82,6 +82,20 @@ Test(hook_table, a_line_that_is_taken_out_turns_it_red) {
   cr_expect_null(strstr(result.out, "mkstemp: no"), "%s", result.out);
 }
 
+/* What the child of posix_spawn opens, it opens in libc: its files are unseen, but what it empties is known before. */
+Test(hook_table, a_copy_of_what_a_spawned_child_empties_stays) {
+  fct_need("python3");
+  FCT_USER_DATA_WHOLE(.setup = "echo data >base/log",
+                      .script = "python3 -c \"import os, shutil\n"
+                                "shutil.copy('base/log', 'base/log.1')\n"
+                                "flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC\n"
+                                "opens = [(os.POSIX_SPAWN_OPEN, 1, 'base/log', flags, 0o644),\n"
+                                "         (os.POSIX_SPAWN_OPEN, 3, 'base/unseen', flags, 0o644)]\n"
+                                "pid = os.posix_spawn('/bin/echo', ['echo', 'new'], os.environ, file_actions=opens)\n"
+                                "assert os.waitpid(pid, 0)[1] == 0\"",
+                      .survive = FCT_LIST("base/log.1", "base/unseen"));
+}
+
 /* Names that headers do not show, but old programs and libc's own headers of old use. */
 Test(hook_table, other_names_of_the_same_functions_are_covered) {
   fct_need("python3");

@@ -201,6 +201,25 @@ Test(musl, every_way_to_make_a_name_is_seen_and_what_the_user_had_stays) {
   cr_expect(fct_exists(world, "base/spawned"), "the program leaves nothing even without the shim: this proves nothing");
 }
 
+/* As test_semantics asks of the other libc. */
+Test(musl, every_call_returns_what_it_returns_without_the_shim) {
+  struct fct_world *built = world_with(FCT_LIST("semantics"));
+  for (const char *const *name = FCT_LIST("nameless", "descriptors", "renaming", "thousand", "slashes", "spelling",
+                                          "directories", "modes", "flags", "cancelling", "interrupted", "leases");
+       *name; name++) {
+    struct fct_world *plain = fct_world_new();
+    struct fct_world *world = fct_world_new();
+    const char *const *argv = FCT_LIST(fct_path(built, "semantics"), *name);
+    const struct fct_result expected = FCT_EXECUTE(plain, .argv = argv);
+    const struct fct_result result = run(world, argv, NULL);
+    cr_expect_str_not_empty(expected.out);
+    cr_expect_str_eq(result.out, expected.out, "%s", *name);
+    cr_expect_str_eq(result.err, expected.err, "%s", *name);
+    cr_expect_eq(result.status, expected.status, "%s", *name);
+    fct_assert_base_empty(world, *name);
+  }
+}
+
 /* Of what the table hooks, musl's shim has all that musl exports. */
 Test(musl, every_function_of_the_table_that_musl_has_is_hooked) {
   fct_need("nm");
