@@ -44,7 +44,7 @@ int fc_rename(enum fc_rename_entry entry, const struct fc_raw *raw, int od, cons
     onto = FC_RESULT_ONTO;
   } else if (pending.onto && !(flags & FLAG_NOREPLACE)) {
     const int saved = errno;
-    if (FC_REAL(renameat2)(od, op, nd, np, flags | FLAG_NOREPLACE) == 0) {
+    if (!fc_is_filtered() && FC_REAL(renameat2)(od, op, nd, np, flags | FLAG_NOREPLACE) == 0) {
       fc_record_renamed(&pending, FC_RESULT_DONE, NULL, od, op, nd, np);
       return 0;
     }
