@@ -129,6 +129,8 @@ void fc_filtered_stays(const struct fc_filtered_exec *exec) {
     fc_journal_complete(&fc_member.sessions[i].journal, exec->record[i], FC_RESULT_FAILED, NULL);
 }
 
-void fc_filtered_ending(void) {
-  if (fc_member.filtered == FC_FILTERED_VFORK) set(0);
+bool fc_filtered_ending(void) {
+  const uint32_t kind = fc_member.filtered;
+  if (kind == FC_FILTERED_VFORK) set(0);
+  return kind != 0;
 }

@@ -45,8 +45,8 @@ struct fc_filtered_exec {
 void fc_filtered_becoming(struct fc_filtered_exec *exec);
 void fc_filtered_stays(const struct fc_filtered_exec *exec);
 
-/* A filtered process ends. */
-void fc_filtered_ending(void);
+/* A filtered process ends: true when that is all there is to do. */
+bool fc_filtered_ending(void);
 
 /* How many pointers a copy of environment takes that tells the new image; 0 = none is needed. And the copy. */
 size_t fc_filtered_room(char *const *environment);

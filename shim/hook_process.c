@@ -234,7 +234,7 @@ FC_EXPORT int posix_spawnp(pid_t *restrict pid, const char *restrict file, const
 }
 
 void fc_ending(int status) {
-  fc_filtered_ending();
+  if (fc_filtered_ending()) return;
   fc_member_record_end(status);
   fc_leaving(true);
 }
