@@ -135,6 +135,7 @@ FC_EVERY_PROCESS static char *window_for(struct fc_journal *j, uint64_t end) {
     if (end > window_bytes[i]) continue;
     char *window = __atomic_load_n(&j->windows[i], __ATOMIC_ACQUIRE);
     if (window) return window;
+    if (j->still) return NULL;
     const size_t len = window_len(j, i);
     window = fc_sys_mremap(j->first, 0, len, MREMAP_MAYMOVE_);
     if (fc_sys_is_error(window)) return NULL;
@@ -171,6 +172,7 @@ FC_EVERY_PROCESS static bool claim(struct fc_journal *j, char *window, uint32_t 
   const uint32_t high = (uint32_t)((at + len + PAGE_BYTES - 1) / PAGE_BYTES);
   const uint64_t have = __atomic_load_n(&j->claimed, __ATOMIC_RELAXED);
   if (low + lap_pages >= (uint32_t)have && high + lap_pages <= (uint32_t)(have >> 32)) return true;
+  if (j->still) return false;
   const uint64_t file_bytes = FC_HEADER_BYTES + (uint64_t)j->capacity * FC_CELL_BYTES;
   const uint64_t file_pages = (file_bytes + PAGE_BYTES - 1) / PAGE_BYTES;
   const uint32_t window_pages = window == j->first ? (uint32_t)(j->first_bytes / PAGE_BYTES) : (uint32_t)file_pages;
@@ -298,6 +300,16 @@ bool fc_journal_path_is(const char *cells, const char *path, size_t len) {
 
 bool fc_journal_path_has(const char *cells, size_t at, char c) { return *path_at(cells, at) == c; }
 
+void fc_journal_prepare(struct fc_journal *j, uint32_t cells) {
+  const uint32_t next = __atomic_load_n(&j->words->next, __ATOMIC_RELAXED);
+  const uint32_t left = j->capacity - (next & (j->capacity - 1));
+  const uint32_t count = cells < left ? cells : left;
+  (void)cells_for(j, next, 1); /* a process's first claim is small, the second one large */
+  for (uint32_t step = 1; step < count; step *= 2)
+    (void)cells_for(j, next, step); /* each window on the way is mapped */
+  (void)cells_for(j, next, count);
+}
+
 /* A checkpoint has passed the cell: nobody reads it any more. */
 FC_EVERY_PROCESS static bool is_passed(const struct fc_journal *j, uint32_t index) {
   return (int32_t)(__atomic_load_n(&j->words->head, __ATOMIC_SEQ_CST) - index) > 0;
@@ -418,7 +430,8 @@ FC_EVERY_PROCESS int64_t fc_journal_append(struct fc_journal *j, const struct fc
     if (!reserve(j, (uint32_t)count, &index)) return lost(j, r);
     if (fill(j, r, index, (uint32_t)count, fixed, len1, len2)) {
       if (j->outside) __atomic_fetch_add(&j->words->outside, 1, __ATOMIC_RELEASE);
-      if ((index ^ (index + (uint32_t)count)) & ~(fc_journal_stride(j->capacity) - 1)) fc_journal_wake(j->words);
+      const uint32_t crossed = (index ^ (index + (uint32_t)count)) & ~(fc_journal_stride(j->capacity) - 1);
+      if (crossed && !j->still) fc_journal_wake(j->words);
       return index;
     }
   } while (is_passed_or_given_up(j, index) && is_said_again(r));

@@ -201,7 +201,8 @@ struct fc_journal {
   uint32_t capacity; /* cells of the ring */
   uint32_t limit;    /* so many from the head on may be used by this writer */
   uint32_t with_handle;
-  bool outside; /* the writer is no member: words->outside counts what it writes */
+  bool outside;   /* the writer is no member: words->outside counts what it writes */
+  uint32_t still; /* no system call is made for it: what is not mapped and present by now is lost */
 };
 
 /* What to append. Paths are beneath the base, raw. */
@@ -220,6 +221,10 @@ struct fc_record {
 /* Appends. Returns the record's cell index, or a negative number when there is no room, no page or no mapping; then the
  * session's lost_destructive or lost_creating has been counted. Async-signal-safe, thread-safe, leaves errno alone. */
 int64_t fc_journal_append(struct fc_journal *journal, const struct fc_record *record);
+
+/* For a time without system calls (still): maps room for so many cells and makes it present, as far as it can be had.
+ */
+void fc_journal_prepare(struct fc_journal *journal, uint32_t cells);
 
 /* Completes the destructive record at index; target (may be NULL) says what stood at a rename's target. */
 void fc_journal_complete(struct fc_journal *journal, int64_t index, enum fc_result result,

@@ -52,11 +52,22 @@ static enum fc_open_entry probing(enum fc_open_entry entry) {
  * conv=notrunc, truncate(1), vim (which empties the file by ftruncate afterwards). */
 static bool overwrites(int flags) { return (flags & O_ACCMODE) == O_WRONLY && !(flags & O_APPEND); }
 
+/* In a filtered process nothing is asked: a creation is not tracked, and what may truncate counts as if it did. */
+static void opening_filtered(int dirfd, const char *path, int flags) {
+  if ((flags & O_EXCL) || (flags & O_PATH) || (flags & O_TMPFILE) == O_TMPFILE) return;
+  const bool truncates = (flags & O_TRUNC) || ((flags & O_CREAT) && overwrites(flags));
+  if (truncates || (flags & O_CREAT)) fc_record_used(dirfd, path, -1, truncates);
+}
+
 int fc_open(enum fc_open_entry entry, const struct fc_raw *raw, int dirfd, const char *path, int flags, mode_t mode) {
   const int special = O_CREAT | O_EXCL | O_PATH | O_DIRECTORY | (O_TMPFILE & ~O_DIRECTORY);
   const int creating = flags & special;
   if (fc_member.count == 0 || (!(flags & (O_CREAT | O_TRUNC)) && (flags & O_TMPFILE) != O_TMPFILE))
     return real_entry(entry, raw, dirfd, path, flags, mode);
+  if (fc_is_filtered()) {
+    opening_filtered(dirfd, path, flags);
+    return real_entry(entry, raw, dirfd, path, flags, mode);
+  }
   if ((flags & O_TMPFILE) == O_TMPFILE) {
     const int fd = real_entry(entry, raw, dirfd, path, flags, mode);
     if (fd >= 0 && !(flags & O_EXCL)) fc_record_nameless(fd);
@@ -129,12 +140,23 @@ static void record_emptied(const char *path, const char *mode) {
   if (fc_member.count && path && mode && mode[0] == 'w' && !strchr(mode, 'x')) fc_record_used(AT_FDCWD, path, -1, true);
 }
 
+/* The same for the modes of streams. */
+static bool is_filtered_stream(const char *path, const char *mode) {
+  if (!fc_is_filtered()) return false;
+  if (!path || !mode || (mode[0] != 'w' && mode[0] != 'a')) return true;
+  const size_t len = strnlen(mode, MODE_LETTERS);
+  const char *const comma = memchr(mode, ',', len);
+  if (!memchr(mode, 'x', comma ? (size_t)(comma - mode) : len)) fc_record_used(AT_FDCWD, path, -1, mode[0] == 'w');
+  return true;
+}
+
 /* The modes w and a create. As with open, the probe is the caller's call with one thing added: the letter x (O_EXCL).
  * An unknown first letter is EINVAL and creates nothing. */
 static FILE *fc_fopen(FILE *(*real)(const char *, const char *), const char *path, const char *mode) {
   const size_t len = mode ? strnlen(mode, MODE_BYTES) : 0;
   const char *const comma = mode ? strchr(mode, ',') : NULL;
   const size_t letters = comma ? (size_t)(comma - mode) : len;
+  if (is_filtered_stream(path, mode)) return real(path, mode);
   if (!may_create(path, mode)) {
     record_emptied(path, mode);
     return real(path, mode);
@@ -181,6 +203,7 @@ static void prepare_freopen(const char *path, const char *mode) {
 
 static FILE *fc_freopen(FILE *(*real)(const char *, const char *, FILE *), const char *path, const char *mode,
                         FILE *stream) {
+  if (is_filtered_stream(path, mode)) return real(path, mode, stream);
   const char *const x = mode ? strchr(mode, 'x') : NULL;
   if (!x || x - mode >= MODE_LETTERS) {
     prepare_freopen(path, mode);

@@ -11,6 +11,7 @@
 #include <threads.h>
 #include <unistd.h>
 
+#include "filtered.h"
 #include "hook.h"
 #include "leaving.h"
 #include "sweeping.h"
@@ -27,19 +28,49 @@ int fc_take_back(struct fc_handed *handed, int result) {
   return result;
 }
 
-#define BECOMING(call)                                                                                                 \
+/* A filtered process tells the new image by a copy of the environment, on the stack, as large as that is. */
+int fc_exec_filtered(const struct fc_exec *exec) {
+  char *copy[fc_filtered_room(exec->envp) + 1];
+  char *const *const envp = fc_filtered_tell(exec->envp, copy);
+  struct fc_filtered_exec filtered;
+  fc_filtered_becoming(&filtered);
+  const int result = exec->call(exec, envp);
+  fc_filtered_stays(&filtered);
+  return result;
+}
+
+/* glibc has it since 2.34, musl does not. */
+static int real_execveat_or_raw(int dirfd, const char *path, char *const argv[], char *const envp[], int flags) {
+  if (FC_REAL(execveat)) return FC_REAL(execveat)(dirfd, path, argv, envp, flags);
+  errno = (int)-FC_SYS5(SYS_execveat, dirfd, path, argv, envp, flags);
+  return -1;
+}
+
+static int call_execve(const struct fc_exec *e, char *const *envp) { return FC_REAL(execve)(e->path, e->argv, envp); }
+static int call_execvpe(const struct fc_exec *e, char *const *envp) { return FC_REAL(execvpe)(e->path, e->argv, envp); }
+static int call_execveat(const struct fc_exec *e, char *const *envp) {
+  return real_execveat_or_raw(e->fd, e->path, e->argv, envp, e->flags);
+}
+static int call_fexecve(const struct fc_exec *e, char *const *envp) { return FC_REAL(fexecve)(e->fd, e->argv, envp); }
+
+#define BECOMING(call, ...)                                                                                            \
   if (fc_member.count == 0) return call;                                                                               \
+  if (fc_is_filtered()) return fc_exec_filtered(&(struct fc_exec){__VA_ARGS__});                                       \
   struct fc_handed handed;                                                                                             \
   fc_hand_over(&handed);                                                                                               \
   return fc_take_back(&handed, call)
 
 FC_EXPORT int execve(const char *path, char *const argv[], char *const envp[]) {
-  BECOMING(FC_REAL(execve)(path, argv, envp));
+  BECOMING(FC_REAL(execve)(path, argv, envp), .call = call_execve, .envp = envp, .argv = argv, .path = path);
 }
-FC_EXPORT int execv(const char *path, char *const argv[]) { BECOMING(FC_REAL(execv)(path, argv)); }
-FC_EXPORT int execvp(const char *file, char *const argv[]) { BECOMING(FC_REAL(execvp)(file, argv)); }
+FC_EXPORT int execv(const char *path, char *const argv[]) {
+  BECOMING(FC_REAL(execv)(path, argv), .call = call_execve, .envp = environ, .argv = argv, .path = path);
+}
+FC_EXPORT int execvp(const char *file, char *const argv[]) {
+  BECOMING(FC_REAL(execvp)(file, argv), .call = call_execvpe, .envp = environ, .argv = argv, .path = file);
+}
 FC_EXPORT int execvpe(const char *file, char *const argv[], char *const envp[]) {
-  BECOMING(FC_REAL(execvpe)(file, argv, envp));
+  BECOMING(FC_REAL(execvpe)(file, argv, envp), .call = call_execvpe, .envp = envp, .argv = argv, .path = file);
 }
 
 /* execl and its kin: as in libc, the arguments are collected on the stack, as many as the caller gave. */
@@ -73,16 +104,13 @@ FC_EXPORT int execle(const char *path, const char *argument, ...) {
   return execve(path, argv, envp);
 }
 
-/* glibc has it since 2.34, musl does not. */
-static int real_execveat_or_raw(int dirfd, const char *path, char *const argv[], char *const envp[], int flags) {
-  if (FC_REAL(execveat)) return FC_REAL(execveat)(dirfd, path, argv, envp, flags);
-  errno = (int)-FC_SYS5(SYS_execveat, dirfd, path, argv, envp, flags);
-  return -1;
-}
 FC_EXPORT int execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags) {
-  BECOMING(real_execveat_or_raw(dirfd, path, argv, envp, flags));
+  BECOMING(real_execveat_or_raw(dirfd, path, argv, envp, flags), .call = call_execveat, .envp = envp, .argv = argv,
+           .path = path, .fd = dirfd, .flags = flags);
 }
-FC_EXPORT int fexecve(int fd, char *const argv[], char *const envp[]) { BECOMING(FC_REAL(fexecve)(fd, argv, envp)); }
+FC_EXPORT int fexecve(int fd, char *const argv[], char *const envp[]) {
+  BECOMING(FC_REAL(fexecve)(fd, argv, envp), .call = call_fexecve, .envp = envp, .argv = argv, .fd = fd);
+}
 
 /* The child says so at once: a vfork child of it would otherwise not be told from it. A slot that another thread held
  * at the moment of the fork would never be given back. */
@@ -91,11 +119,13 @@ pid_t fc_forked(pid_t result) {
     fc_member_forked();
     fc_target_forked();
   }
+  if (result > 0 && fc_is_filtered()) fc_filtered_child(result);
   return result;
 }
 
 /* What nearly every child would do before its exec is done here, once. */
 static void fc_before_fork(void) {
+  if (fc_is_filtered()) return;
   fc_real_bind_for_child();
   for (unsigned i = 0; i < fc_member.count; i++) fc_journal_ready(&fc_member.sessions[i].journal);
 }
@@ -122,6 +152,7 @@ FC_EXPORT int forkpty(int *master, char *name, const struct termios *settings, c
 
 /* The shell's pid is not told, so an fd is there while it starts: when popen returns, the shell has it. */
 static FILE *fc_popen(FILE *(*real)(const char *, const char *), const char *command, const char *mode) {
+  if (fc_is_filtered()) return real(command, mode);
   int fd[FC_NEST_MAX];
   for (unsigned i = 0; i < fc_member.count; i++) fd[i] = fc_session_locked_fd(&fc_member.sessions[i]);
   const int before = errno;
@@ -165,14 +196,14 @@ static int fc_started(const struct starting *starting, int result) {
 }
 
 FC_EXPORT int system(const char *command) {
-  if (fc_member.count == 0 || !command) return FC_REAL(system)(command);
+  if (fc_member.count == 0 || !command || fc_is_filtered()) return FC_REAL(system)(command);
   struct starting starting;
   fc_starting(&starting);
   return fc_started(&starting, FC_REAL(system)(command));
 }
 
 FC_EXPORT int wordexp(const char *restrict words, wordexp_t *restrict expanded, int flags) {
-  if (fc_member.count == 0 || (flags & WRDE_NOCMD)) return FC_REAL(wordexp)(words, expanded, flags);
+  if (fc_member.count == 0 || (flags & WRDE_NOCMD) || fc_is_filtered()) return FC_REAL(wordexp)(words, expanded, flags);
   struct starting starting;
   fc_starting(&starting);
   return fc_started(&starting, FC_REAL(wordexp)(words, expanded, flags));
@@ -181,11 +212,25 @@ FC_EXPORT int wordexp(const char *restrict words, wordexp_t *restrict expanded, 
 typedef int (*spawn_function)(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
                               char *const[], char *const[]);
 
+static __attribute__((noinline)) int spawn_filtered(spawn_function real, pid_t *pid, const char *path,
+                                                    const posix_spawn_file_actions_t *actions,
+                                                    const posix_spawnattr_t *attributes, char *const argv[],
+                                                    char *const envp[]) {
+  char *copy[fc_filtered_room(envp) + 1];
+  pid_t child = 0;
+  const int result = real(&child, path, actions, attributes, argv, fc_filtered_tell(envp, copy));
+  if (result != 0) return result;
+  fc_filtered_child(child);
+  if (pid) *pid = child;
+  return 0;
+}
+
 /* No fd here: in the parent it would leak into children of other threads. The record protects the child until it joins.
  */
 static int fc_spawn(spawn_function real, pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
                     const posix_spawnattr_t *attributes, char *const argv[], char *const envp[]) {
   if (fc_member.count == 0) return real(pid, path, actions, attributes, argv, envp);
+  if (fc_is_filtered()) return spawn_filtered(real, pid, path, actions, attributes, argv, envp);
   pid_t child = 0;
   struct starting starting;
   fc_starting(&starting);
@@ -220,6 +265,7 @@ FC_EXPORT int posix_spawn_file_actions_addopen(posix_spawn_file_actions_t *restr
 }
 
 void fc_ending(int status) {
+  if (fc_filtered_ending()) return;
   fc_member_record_end(status);
   fc_leaving(true);
 }

@@ -56,7 +56,7 @@ int fc_rename(enum fc_rename_entry entry, const struct fc_raw *raw, int od, cons
     onto = FC_RESULT_ONTO;
   } else if (pending.onto && !(flags & FLAG_NOREPLACE)) {
     const int saved = errno;
-    if (real_renameat2_or_raw(od, op, nd, np, flags | FLAG_NOREPLACE) == 0) {
+    if (!fc_is_filtered() && real_renameat2_or_raw(od, op, nd, np, flags | FLAG_NOREPLACE) == 0) {
       fc_record_renamed(&pending, FC_RESULT_DONE, NULL, od, op, nd, np);
       return 0;
     }

@@ -14,6 +14,10 @@ void fc_truncating_fd(int fd, int64_t length) {
   struct statx st;
   int slot;
   if (fc_member.count == 0 || length < 0) return;
+  if (fc_is_filtered()) {
+    fc_record_lost(); /* whose file this is, and whether it gets shorter, cannot be told */
+    return;
+  }
   if (fc_sys_statx(fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_SIZE, &st) < 0) return;
   if ((st.stx_mode & S_IFMT) != S_IFREG || st.stx_size <= (uint64_t)length) return;
   const char *name = fc_target_name_of(fd, &slot);
@@ -42,6 +46,10 @@ FC_EXPORT int ftruncate64(int fd, off64_t length) {
 /* A handle has no name until it is open. Its file may have none even then (nobody has looked it up since the boot). */
 void fc_truncating_handle(int mount_fd, const struct file_handle *handle, int flags) {
   if (fc_member.count == 0 || !(flags & O_TRUNC) || (flags & O_PATH)) return;
+  if (fc_is_filtered()) {
+    fc_record_lost();
+    return;
+  }
   const int fd = (int)FC_SYS3(SYS_open_by_handle_at, mount_fd, handle, O_PATH | O_CLOEXEC);
   if (fd < 0) return; /* so will be the host's */
   fc_truncating_fd(fd, 0);

@@ -31,14 +31,16 @@ struct fc_wiped *fc_member_wiped(void) {
  * child of such a child, which shares its memory. */
 uint32_t fc_member_pid(void) {
   const uint32_t pid = __atomic_load_n(&wiped->pid, __ATOMIC_RELAXED);
-  return pid ? pid : (uint32_t)fc_sys_getpid();
+  return pid || fc_is_filtered() ? pid : (uint32_t)fc_sys_getpid();
 }
 
 void fc_member_forked(void) {
-  if (fc_member.count) __atomic_store_n(&wiped->pid, (uint32_t)fc_sys_getpid(), __ATOMIC_RELAXED);
+  if (fc_member.count && !fc_is_filtered()) __atomic_store_n(&wiped->pid, (uint32_t)fc_sys_getpid(), __ATOMIC_RELAXED);
 }
 
-bool fc_member_owns_memory(void) { return __atomic_load_n(&wiped->pid, __ATOMIC_RELAXED) == (uint32_t)fc_sys_getpid(); }
+bool fc_member_owns_memory(void) {
+  return !fc_is_filtered() && __atomic_load_n(&wiped->pid, __ATOMIC_RELAXED) == (uint32_t)fc_sys_getpid();
+}
 
 #define PROGRAM_BYTES 32
 static char program[PROGRAM_BYTES];

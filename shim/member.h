@@ -14,11 +14,16 @@
 #define FC_NEST_MAX 4 /* sessions inside sessions */
 
 struct fc_member {
-  unsigned count; /* 0 = inert: every hook is a pass-through */
+  unsigned count;    /* 0 = inert: every hook is a pass-through */
+  uint32_t filtered; /* FC_FILTERED*: a seccomp filter forbids us every system call (filtered.h) */
   struct fc_session sessions[FC_NEST_MAX];
 };
 
 extern struct fc_member fc_member;
+
+#define FC_FILTERED 1u
+#define FC_FILTERED_VFORK 2u /* by a child that shares our memory, and for it alone */
+static inline bool fc_is_filtered(void) { return __atomic_load_n(&fc_member.filtered, __ATOMIC_RELAXED) != 0; }
 
 /* Words that are zero again in a fork child, but not in a vfork child, which shares our memory (MADV_WIPEONFORK). */
 struct fc_wiped {
@@ -32,12 +37,12 @@ struct fc_wiped {
 /* Sets the wiped page up. False when the kernel does not offer it (before 4.14): then the shim stays inert. */
 bool fc_member_prepare(void);
 
-/* This process's id, without a system call in nearly every case; in a vfork child its parent's, whose memory it uses.
- */
+/* This process's id, without a system call in nearly every case; in a vfork child its parent's, whose memory it uses. 0
+ * in a fork child of a filtered process: nobody can say. */
 uint32_t fc_member_pid(void);
 
 /* True when this process is known to be the one that this memory belongs to: false in a child that shares its parent's
- * memory (vfork, posix_spawn), and where that cannot be told. One system call. */
+ * memory (vfork, posix_spawn), and where that cannot be told, as in every filtered process. One system call. */
 bool fc_member_owns_memory(void);
 
 /* Called in the child of a fork. */

@@ -39,6 +39,9 @@ static void hint_drop(uint64_t *table, size_t size, uint64_t hash) {
       __atomic_store_n(hint_place(table, size, hash, way), 0, __ATOMIC_RELAXED);
 }
 
+/* No system call in a filtered process, and none where the clock is one: what is recorded there needs no time. */
+static int64_t now(void) { return fc_is_filtered() ? 0 : fc_journal_now(); }
+
 static bool any_with_handle(void) {
   for (unsigned i = 0; i < fc_member.count; i++)
     if (fc_member.sessions[i].journal.with_handle) return true;
@@ -55,20 +58,29 @@ static void count_lost(const struct fc_target *target) {
   if (target->lost) fc_record_lost();
 }
 
+/* The identity of fd, or of path when fd is -1; with the kind of the object. Apart from its callers, so that a struct
+ * statx does not stand on what may be a small stack while they append. Returns 0 or -errno. */
+static __attribute__((noinline)) int identify(int dirfd, const char *path, int fd, bool with_handle,
+                                              struct fc_identity *identity, uint32_t *kind) {
+  struct statx st;
+  const int rc = fd >= 0 ? fc_identity_take(fd, "", with_handle, identity, &st)
+                         : fc_identity_take(dirfd, path, with_handle, identity, &st);
+  if (rc == 0) *kind = st.stx_mode & S_IFMT;
+  return rc;
+}
+
 void fc_record_created_target(struct fc_target *target, int dirfd, const char *path, int fd, bool is_dir) {
   const int i = fc_target_innermost(target);
   struct fc_journal *journal = &fc_member.sessions[i].journal;
   struct fc_identity identity;
-  struct statx st;
-  const int rc = fd >= 0 ? fc_identity_take(fd, "", journal->with_handle != 0, &identity, &st)
-                         : fc_identity_take(dirfd, path, journal->with_handle != 0, &identity, &st);
+  uint32_t kind;
   /* Looked up by name it may be another object by now, whose kind at least must fit. */
-  if (rc == 0 && ((st.stx_mode & S_IFMT) == S_IFDIR) == is_dir) {
+  if (identify(dirfd, path, fd, journal->with_handle != 0, &identity, &kind) == 0 && (kind == S_IFDIR) == is_dir) {
     if (!__atomic_load_n(&fc_member_wiped()->told, __ATOMIC_RELAXED)) fc_member_introduce();
     const struct fc_record record = {.type = FC_REC_CREATE,
                                      .flags = is_dir ? FC_REC_DIR : 0,
                                      .pid = fc_member_pid(),
-                                     .time_ns = fc_journal_now(),
+                                     .time_ns = now(),
                                      .identity = &identity,
                                      .path = target->relative[i]};
     const int64_t index = fc_journal_append(journal, &record);
@@ -84,36 +96,39 @@ void fc_record_created_target(struct fc_target *target, int dirfd, const char *p
 
 void fc_record_created(int dirfd, const char *path, int fd, bool is_dir) {
   struct fc_target target;
+  if (fc_is_filtered()) return; /* without its identity nothing is tracked */
   if (fc_target_open(&target, dirfd, path)) fc_record_created_target(&target, dirfd, path, fd, is_dir);
 }
 
 void fc_record_nameless(int fd) {
+  if (fc_is_filtered()) return;
   for (unsigned i = 0; i < fc_member.count; i++) {
     struct fc_session *s = &fc_member.sessions[i];
     struct fc_identity identity;
-    struct statx st;
-    if (fc_identity_take(fd, "", s->journal.with_handle != 0, &identity, &st) < 0) return;
+    uint32_t kind;
+    if (identify(-1, "", fd, s->journal.with_handle != 0, &identity, &kind) < 0) return;
     if (identity.dev_major != s->header->base_identity.dev_major ||
         identity.dev_minor != s->header->base_identity.dev_minor)
       continue; /* it can never be linked beneath that base */
     const struct fc_record record = {
-        .type = FC_REC_INODE, .pid = fc_member_pid(), .time_ns = fc_journal_now(), .identity = &identity};
+        .type = FC_REC_INODE, .pid = fc_member_pid(), .time_ns = now(), .identity = &identity};
     (void)fc_journal_append(&s->journal, &record); /* lost: a later link of it leaks */
   }
 }
 
 void fc_record_linked(int old_dirfd, const char *old_path, int new_dirfd, const char *new_path) {
   struct fc_target new_target;
+  if (fc_is_filtered()) return;
   if (!fc_target_open(&new_target, new_dirfd, new_path)) return;
   const int i = fc_target_innermost(&new_target);
   struct fc_journal *journal = &fc_member.sessions[i].journal;
   struct fc_identity identity;
-  struct statx st;
-  if (fc_identity_take(new_dirfd, new_path, journal->with_handle != 0, &identity, &st) == 0) {
+  uint32_t kind;
+  if (identify(new_dirfd, new_path, -1, journal->with_handle != 0, &identity, &kind) == 0) {
     struct fc_target old_target;
     struct fc_record record = {.type = FC_REC_LINK,
                                .pid = fc_member_pid(),
-                               .time_ns = fc_journal_now(),
+                               .time_ns = now(),
                                .identity = &identity,
                                .path = new_target.relative[i]};
     if (fc_target_open(&old_target, old_dirfd, old_path) && (old_target.inside & (1u << i)))
@@ -133,7 +148,8 @@ void fc_record_used(int dirfd, const char *path, int fd, bool truncates) {
   struct fc_target target;
   if (!(truncates ? fc_target_open_emptied(&target, dirfd, path) : fc_target_open(&target, dirfd, path))) {
     struct statx st; /* where there is nothing, nothing is emptied */
-    if (truncates && target.lost && !will_fail(fc_sys_statx(dirfd, path, 0, STATX_TYPE, &st))) fc_record_lost();
+    if (truncates && target.lost && (fc_is_filtered() || !will_fail(fc_sys_statx(dirfd, path, 0, STATX_TYPE, &st))))
+      fc_record_lost();
     return;
   }
   struct fc_object object;
@@ -144,7 +160,7 @@ void fc_record_used(int dirfd, const char *path, int fd, bool truncates) {
     const bool is_known = hint_has(known, KNOWN_HINTS, hash);
     if (!truncates && hint_has(reported, REPORTED_HINTS, hash)) continue;
     struct fc_record record = {
-        .type = FC_REC_USED, .pid = fc_member_pid(), .time_ns = fc_journal_now(), .path = target.relative[i]};
+        .type = FC_REC_USED, .pid = fc_member_pid(), .time_ns = now(), .path = target.relative[i]};
     if (truncates) {
       if (!asked) {
         const int rc = fd >= 0 ? fc_target_object(fd, "", false, false, any_with_handle(), &object)
@@ -183,7 +199,7 @@ static bool describe(struct question *q, struct fc_record *record, int dirfd, co
     q->with_parent = !is_known;
   }
   if (will_fail(q->answer)) return false;
-  if (is_known) {
+  if (is_known && q->answer == 0) {
     record->identity = &q->object.identity;
     record->extra = FC_EXTRA_SEEN | (q->object.has_data ? FC_EXTRA_HAS_DATA : 0);
   } else {
@@ -206,7 +222,7 @@ void fc_record_removing(struct fc_pending *pending, int dirfd, const char *path)
     if (!(target.inside & (1u << i))) continue;
     const uint64_t hash = hash_of(i, &target.relative[i]);
     struct fc_record record = {
-        .type = FC_REC_UNLINK, .pid = fc_member_pid(), .time_ns = fc_journal_now(), .path = target.relative[i]};
+        .type = FC_REC_UNLINK, .pid = fc_member_pid(), .time_ns = now(), .path = target.relative[i]};
     const bool is_known = hint_has(known, KNOWN_HINTS, hash);
     if (!describe(&question, &record, dirfd, path, is_known)) break; /* the call will fail, or the name is new to all */
     pending->index[i] = fc_journal_append(&fc_member.sessions[i].journal, &record);
@@ -223,7 +239,7 @@ static void note_outside(void) {
     uint32_t since = __atomic_load_n(&fc_member.sessions[i].journal.words->head, __ATOMIC_ACQUIRE) + 1;
     if (since == 0) since = 1;
     if (__atomic_load_n(&wiped->outside[i], __ATOMIC_RELAXED) == since) continue;
-    const struct fc_record record = {.type = FC_REC_OUTSIDE, .pid = fc_member_pid(), .time_ns = fc_journal_now()};
+    const struct fc_record record = {.type = FC_REC_OUTSIDE, .pid = fc_member_pid(), .time_ns = now()};
     (void)fc_journal_append(&fc_member.sessions[i].journal, &record);
     __atomic_store_n(&wiped->outside[i], since, __ATOMIC_RELAXED);
   }
@@ -258,7 +274,7 @@ void fc_record_renaming(struct fc_pending *pending, int old_dirfd, const char *o
       struct fc_record record = {.type = FC_REC_RENAME,
                                  .flags = 0,
                                  .pid = fc_member_pid(),
-                                 .time_ns = fc_journal_now(),
+                                 .time_ns = now(),
                                  .path = out ? from.relative[i] : to.relative[i]};
       if (out && in) {
         record.type = exchange ? FC_REC_EXCHANGE : FC_REC_RENAME;

@@ -35,6 +35,8 @@ static struct {
 /* The process whose main thread has ended before it. */
 static uint32_t without_main;
 
+static uint32_t retired; /* none may be started */
+
 void fc_sweeping_prepare(void) {
   for (unsigned i = 0; i < fc_member.count; i++) {
     const struct fc_session *s = &fc_member.sessions[i];
@@ -132,6 +134,7 @@ static bool somebody_sweeps(const struct fc_session *s) {
 
 static bool is_leaving(void) {
   return __atomic_load_n(&fc_member_wiped()->left, __ATOMIC_ACQUIRE) != 0 ||
+         __atomic_load_n(&retired, __ATOMIC_ACQUIRE) != 0 ||
          __atomic_load_n(&without_main, __ATOMIC_ACQUIRE) == (uint32_t)fc_sys_getpid();
 }
 
@@ -150,7 +153,7 @@ static bool may_start(unsigned i) {
 static void start(unsigned i) {
   struct fc_session *s = &fc_member.sessions[i];
   sweeps[i].wanted = false;
-  if (somebody_sweeps(s) || !may_start(i)) return;
+  if (__atomic_load_n(&retired, __ATOMIC_ACQUIRE) || somebody_sweeps(s) || !may_start(i)) return;
   sweeps[i].schedule = (struct fc_schedule){-1, -1, s->header, s->journal.words, 0, 0};
   __atomic_store_n(&sweeps[i].tid, 0, __ATOMIC_RELEASE);
   uint64_t before;
@@ -213,13 +216,9 @@ static void stop(bool budgeted) {
 
 void fc_sweeping_stop(void) { stop(true); }
 
-void fc_sweeping_thread_ends(void) {
-  if (fc_member.count == 0 || !fc_member_owns_memory()) return;
-  const int pid = (int)fc_sys_getpid();
-  if ((int)FC_SYS0(SYS_gettid) != pid) return;
-  __atomic_store_n(&without_main, (uint32_t)pid, __ATOMIC_RELEASE);
+/* Until the kernel knows them no more. */
+static void stop_and_wait(int pid) {
   stop(false);
-  /* Until the kernel knows it no more, it may still become the last one, and libc would call exit() in it. */
   for (unsigned i = 0; i < fc_member.count; i++) {
     const int tid = __atomic_load_n(&sweeps[i].tid, __ATOMIC_ACQUIRE);
     if (!(fc_member_wiped()->sweeps & (1u << i)) || tid == 0) continue;
@@ -228,3 +227,18 @@ void fc_sweeping_thread_ends(void) {
     }
   }
 }
+
+void fc_sweeping_thread_ends(void) {
+  if (fc_member.count == 0 || !fc_member_owns_memory()) return;
+  const int pid = (int)fc_sys_getpid();
+  if ((int)FC_SYS0(SYS_gettid) != pid) return;
+  __atomic_store_n(&without_main, (uint32_t)pid, __ATOMIC_RELEASE);
+  stop_and_wait(pid); /* else one may still become the last, and libc would call exit() in it */
+}
+
+void fc_sweeping_retire(void) {
+  __atomic_store_n(&retired, 1, __ATOMIC_SEQ_CST);
+  stop_and_wait((int)fc_sys_getpid());
+}
+
+void fc_sweeping_return(void) { __atomic_store_n(&retired, 0, __ATOMIC_RELEASE); }

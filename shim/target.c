@@ -78,6 +78,7 @@ static void cwd_store(const char *path, size_t len, uint32_t of_epoch) {
 static long cwd_into(char *out) {
   const size_t cached = cwd_cached(out);
   if (cached) return (long)cached;
+  if (fc_is_filtered()) return -1;
   const uint32_t now = __atomic_load_n(&epoch, __ATOMIC_ACQUIRE);
   const long n = fc_sys_getcwd(out, PATH_MAX); /* counts the NUL */
   if (n == -ENOENT) return 0;                  /* the directory has been removed: nothing can be made in it */
@@ -87,8 +88,18 @@ static long cwd_into(char *out) {
   return n - 1;
 }
 
+void fc_target_cwd_look(void) {
+  const int slot = slot_take();
+  if (slot >= 0) (void)cwd_into(slots[slot]);
+  slot_give(slot);
+}
+
+/* Functions that hold a struct statx stand apart, so that a hook which does not need one does not pay for it with 256
+ * bytes of what may be a small stack. */
+#define APART __attribute__((noinline))
+
 /* Without a name (no /proc in a chroot) the device still tells that a directory is elsewhere. */
-static long unnamed_dirfd(int dirfd) {
+static APART long unnamed_dirfd(int dirfd) {
   struct statx st;
   if (fc_sys_statx(dirfd, "", AT_EMPTY_PATH, STATX_INO, &st) < 0) return 0; /* EBADF: the call will fail */
   for (unsigned i = 0; i < fc_member.count; i++) {
@@ -112,13 +123,14 @@ static long link_into(int dirfd, char *out) {
 
 static long dirfd_into(int dirfd, char *out) {
   if (dirfd < 0) return 0;
+  if (fc_is_filtered()) return -1;
   const long len = link_into(dirfd, out);
   if (len <= 0 || len >= PATH_MAX) return unnamed_dirfd(dirfd);
   return out[0] == '/' ? len : 0;
 }
 
 const char *fc_target_name_of(int fd, int *slot) {
-  *slot = slot_take();
+  *slot = fc_is_filtered() ? -1 : slot_take();
   if (*slot < 0) return NULL;
   const long len = fd < 0 ? -EBADF : link_into(fd, slots[*slot]);
   if (len > 0 && len < PATH_MAX && slots[*slot][0] == '/') {
@@ -257,7 +269,7 @@ bool fc_target_open_real(struct fc_target *target, int dirfd, const char *path) 
   const uint64_t hash = fc_path_hash(&directory);
   uint64_t *const place = &elsewhere[hash % ELSEWHERE];
   if (path[0] == '/' && __atomic_load_n(place, __ATOMIC_RELAXED) == hash) return false;
-  target->slot = slot_take();
+  target->slot = fc_is_filtered() ? -1 : slot_take();
   if (target->slot < 0) {
     target->lost = true;
     return false;
@@ -288,7 +300,7 @@ static bool names_an_open_file(const char *path) {
 bool fc_target_open_emptied(struct fc_target *target, int dirfd, const char *path) {
   if (fc_target_open_real(target, dirfd, path)) return true;
   if (target->lost || !is_readable(path) || !names_an_open_file(path)) return false;
-  target->slot = slot_take();
+  target->slot = fc_is_filtered() ? -1 : slot_take();
   const int fd = target->slot < 0 ? -EMFILE : fc_sys_openat(AT_FDCWD, path, O_PATH | O_CLOEXEC, 0);
   char *const text = slots[target->slot < 0 ? 0 : target->slot];
   const long len = fd < 0 ? fd : link_into(fd, text);
@@ -305,31 +317,31 @@ bool fc_target_open_emptied(struct fc_target *target, int dirfd, const char *pat
 }
 
 /* The directory part of path, as an argument for statx. */
-static void parent_inode(int dirfd, const char *path, struct fc_object *out) {
+static void parent_inode(int dirfd, const char *path, struct statx *st, struct fc_object *out) {
   const size_t len = directory_part(path);
-  struct statx st;
   int rc = -ENOENT;
   if (len == 0) {
-    rc = dirfd == AT_FDCWD ? fc_sys_statx(AT_FDCWD, ".", 0, STATX_INO, &st)
-                           : fc_sys_statx(dirfd, "", AT_EMPTY_PATH, STATX_INO, &st);
+    rc = dirfd == AT_FDCWD ? fc_sys_statx(AT_FDCWD, ".", 0, STATX_INO, st)
+                           : fc_sys_statx(dirfd, "", AT_EMPTY_PATH, STATX_INO, st);
   } else {
     const int slot = slot_take();
     if (slot >= 0 && len < PATH_MAX) {
       memcpy(slots[slot], path, len);
       slots[slot][len] = '\0';
-      rc = fc_sys_statx(dirfd, slots[slot], 0, STATX_INO, &st);
+      rc = fc_sys_statx(dirfd, slots[slot], 0, STATX_INO, st);
     }
     slot_give(slot);
   }
   if (rc < 0) return;
-  out->parent_ino = st.stx_ino;
-  out->parent_major = st.stx_dev_major;
-  out->parent_minor = st.stx_dev_minor;
+  out->parent_ino = st->stx_ino;
+  out->parent_major = st->stx_dev_major;
+  out->parent_minor = st->stx_dev_minor;
 }
 
 int fc_target_object(int dirfd, const char *path, bool follow, bool with_parent, bool with_handle,
                      struct fc_object *out) {
   memset(out, 0, sizeof *out);
+  if (fc_is_filtered()) return -EPERM;
   struct statx st;
   /* A trailing slash makes the kernel follow a link; the call itself will see to it. */
   int rc = fc_identity_take(dirfd, path, with_handle, &out->identity, &st);
@@ -340,6 +352,6 @@ int fc_target_object(int dirfd, const char *path, bool follow, bool with_parent,
   if (rc < 0) return rc;
   out->mode = st.stx_mode;
   out->has_data = (st.stx_mode & S_IFMT) == S_IFREG && st.stx_size > 0;
-  if (with_parent) parent_inode(dirfd, path, out);
+  if (with_parent) parent_inode(dirfd, path, &st, out);
   return 0;
 }

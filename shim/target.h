@@ -38,6 +38,9 @@ int fc_target_innermost(const struct fc_target *target);
 /* chdir and fchdir have been called (well or not): the cached working directory is asked for anew. */
 void fc_target_cwd_changed(void);
 
+/* Looks the working directory up now, for a time when that cannot be done. */
+void fc_target_cwd_look(void);
+
 /* From now on the working directory may change without us (unshare, chroot, fts, a child that shares our memory): the
  * cache is never used again. */
 void fc_target_cwd_unknown(void);

@@ -6,17 +6,23 @@
  * vector of one word), or else a string. A CALL that begins with + is libc's or this program's own: +socket, +write
  * TEXT (to @), +close (@), +handle PATH (@ = a file handle of it), +shm_open NAME FLAGS,
  * +shm_unlink NAME, +sem_open NAME FLAGS, +sem_unlink NAME, +fds (how many descriptors are open), +signal
- * (what follows runs in a handler), +child (what follows runs in a vfork child). */
+ * (what follows runs in a handler), +child (what follows runs in a vfork child), +exec WORD... (execvp), +filter KIND
+ * (a seccomp filter: `kill` lets only the calls of this program and of a program that starts pass, `everybody` is the
+ * same for all threads, `pass` lets all pass, `wrong` is refused). */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/openat2.h>
+#include <linux/seccomp.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -121,12 +127,98 @@ static void named(char **call, int count) {
   fflush(stdout);
 }
 
+/* What this program calls itself, what the loader and a small program call when they start, and no more. */
+static const int passing[] = {
+    SYS_read,
+    SYS_write,
+    SYS_close,
+    SYS_openat,
+    SYS_openat2,
+    SYS_unlinkat,
+    SYS_renameat,
+    SYS_renameat2,
+    SYS_mkdirat,
+    SYS_mknodat,
+    SYS_linkat,
+    SYS_symlinkat,
+    SYS_truncate,
+    SYS_ftruncate,
+    SYS_chdir,
+    SYS_brk,
+    SYS_mmap,
+    SYS_munmap,
+    SYS_mprotect,
+    SYS_exit,
+    SYS_exit_group,
+    SYS_clone,
+    SYS_wait4,
+    SYS_futex,
+    SYS_execve,
+    SYS_set_tid_address,
+    SYS_set_robust_list,
+    SYS_prlimit64,
+    SYS_getrandom,
+    SYS_clock_nanosleep,
+    SYS_pread64,
+    SYS_fstat,
+#ifdef SYS_newfstatat
+    SYS_newfstatat,
+#endif
+#ifdef SYS_rseq
+    SYS_rseq,
+#endif
+#ifdef SYS_open
+    SYS_open,
+    SYS_creat,
+    SYS_unlink,
+    SYS_rename,
+    SYS_mkdir,
+    SYS_rmdir,
+    SYS_link,
+    SYS_symlink,
+    SYS_fork,
+    SYS_vfork,
+    SYS_access,
+    SYS_nanosleep,
+#endif
+#ifdef SYS_arch_prctl
+    SYS_arch_prctl,
+#endif
+};
+
+static long filter(const char *kind) {
+  static struct sock_filter program[256];
+  unsigned short n = 0;
+  const int kills = strcmp(kind, "kill") == 0 || strcmp(kind, "everybody") == 0;
+  program[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+  for (size_t i = 0; kills && i < sizeof passing / sizeof *passing; i++) {
+    program[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)passing[i], 0, 1);
+    program[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  }
+  program[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, kills ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ALLOW);
+  if (strcmp(kind, "wrong") == 0) program[n - 1].code = 0xffff;
+  const struct sock_fprog all = {n, program};
+  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  if (strcmp(kind, "everybody") == 0)
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &all);
+  return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &all, 0, 0);
+}
+
 static void own(char **call, int count) {
   if (strcmp(call[0], "+socket") == 0) last = socket(AF_UNIX, SOCK_STREAM, 0);
   if (strcmp(call[0], "+write") == 0 && write((int)last, call[1], strlen(call[1])) < 0) perror("write");
   if (strcmp(call[0], "+close") == 0) close((int)last);
   if (strcmp(call[0], "+fds") == 0) printf("%d descriptors\n", count_fds());
   if (strncmp(call[0], "+shm_", 5) == 0 || strncmp(call[0], "+sem_", 5) == 0) named(call, count);
+  if (strcmp(call[0], "+filter") == 0 && count > 1) {
+    const long result = filter(call[1]);
+    printf("+filter: %ld %s\n", result, result < 0 ? strerrorname_np(errno) : "");
+  }
+  if (strcmp(call[0], "+exec") == 0 && count > 1) {
+    call[count] = NULL; /* in the place of the comma, or argv's own end */
+    execvp(call[1], call + 1);
+    perror(call[1]);
+  }
   if (strcmp(call[0], "+handle") == 0 && count > 1) {
     int mount;
     handle.handle.handle_bytes = MAX_HANDLE_SZ;
