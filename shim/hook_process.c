@@ -73,7 +73,12 @@ FC_EXPORT int execle(const char *path, const char *argument, ...) {
   return execve(path, argv, envp);
 }
 
+/* execveat and _Fork are younger than the oldest glibc that we are loaded by (2.31), where a host may look them up to
+ * see whether they are there. */
+#define IS_MISSING(name) (FC_REAL(name) == NULL && (errno = ENOSYS, true))
+
 FC_EXPORT int execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags) {
+  if (IS_MISSING(execveat)) return -1;
   BECOMING(FC_REAL(execveat)(dirfd, path, argv, envp, flags));
 }
 FC_EXPORT int fexecve(int fd, char *const argv[], char *const envp[]) { BECOMING(FC_REAL(fexecve)(fd, argv, envp)); }
@@ -99,6 +104,7 @@ FC_EXPORT pid_t fork(void) {
   return fc_forked(FC_REAL(fork)());
 }
 FC_EXPORT pid_t _Fork(void) {
+  if (IS_MISSING(_Fork)) return -1;
   fc_before_fork();
   return fc_forked(FC_REAL(_Fork)());
 }
