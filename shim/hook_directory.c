@@ -49,3 +49,19 @@ FC_EXPORT int nftw64(const char *path, __nftw64_func_t function, int fds, int fl
   if (flags & FTW_CHDIR) fc_target_cwd_unknown();
   return FC_REAL(nftw64)(path, function, fds, flags);
 }
+
+/* Their structs are larger, which is between libc and the host. */
+#if defined(__GLIBC__) && !defined(__LP64__)
+FTS64 *__fts64_open_time64(char *const *paths, int options, int (*compare)(const FTSENT64 **, const FTSENT64 **));
+int __nftw64_time64(const char *path, __nftw64_func_t function, int fds, int flags);
+
+FC_EXPORT FTS64 *__fts64_open_time64(char *const *paths, int options,
+                                     int (*compare)(const FTSENT64 **, const FTSENT64 **)) {
+  if (!(options & FTS_NOCHDIR)) fc_target_cwd_unknown();
+  return FC_REAL(__fts64_open_time64)(paths, options, compare);
+}
+FC_EXPORT int __nftw64_time64(const char *path, __nftw64_func_t function, int fds, int flags) {
+  if (flags & FTW_CHDIR) fc_target_cwd_unknown();
+  return FC_REAL(__nftw64_time64)(path, function, fds, flags);
+}
+#endif
