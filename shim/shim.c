@@ -4,7 +4,6 @@
  * them, it starts a session of its own, of which this process is the leader. It writes to fd 2 only here, one line,
  * when a value or a base is refused; then the shim stays inert: the program runs, and nothing is ever deleted.
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,7 @@
 #include "leaving.h"
 #include "real.h"
 #include "sweeping.h"
+#include "symbol.h"
 
 #define TOKEN_BYTES 8192
 #define VARIABLE "FILECLEANUP_SESSION="
@@ -124,13 +124,12 @@ static void on_quick_exit_alone(void) { on_quick_exit(NULL); }
 /* FILECLEANUP_GUARDIAN=1: the command stands beside the shim in a build tree, else where both were installed. Without
  * it the thread and the last process out do the work. */
 static void start_guardian(const struct fc_session *session) {
-  Dl_info self;
   static char path[2 * PATH_MAX];
-  if (!dladdr((const void *)fc_real_bind, &self) || !self.dli_fname) return;
-  const char *slash = strrchr(self.dli_fname, '/');
-  const size_t len = slash ? (size_t)(slash - self.dli_fname) + 1 : 0;
+  const char *const self = fc_symbol_own_file();
+  const char *slash = self ? strrchr(self, '/') : NULL;
+  const size_t len = slash ? (size_t)(slash - self) + 1 : 0;
   if (len == 0 || len >= PATH_MAX) return;
-  memcpy(path, self.dli_fname, len);
+  memcpy(path, self, len);
   static const char places[][128] = {"filecleanup", FC_COMMAND_RELPATH};
   int rc = -ENOENT;
   for (size_t i = 0; rc == -ENOENT && i < sizeof places / sizeof *places; i++) {
