@@ -1,5 +1,7 @@
 /* ownership: the rules N1, N2 and N5 by records alone. */
 #include <criterion/criterion.h>
+#include <limits.h>
+#include <string.h>
 
 #include "journal_world.h"
 
@@ -83,6 +85,19 @@ Test(ownership, a_rename_takes_the_children_along) {
   cr_expect(world_tracked(&registry, "e"));
   cr_expect(world_tracked(&registry, "e/f"));
   cr_expect_not(world_tracked(&registry, "d/f"));
+}
+
+/* Found by fuzzing: such a leaf overran a buffer of NAME_MAX when it was exchanged. */
+Test(ownership, a_record_of_a_name_longer_than_any_can_be_makes_no_such_node) {
+  char name[400];
+  memset(name, 'n', sizeof name - 1);
+  name[sizeof name - 1] = '\0';
+  world_create(&world, 1, "f", 10, false);
+  world_rename_new(&world, 1, "f", 10, name);
+  replay();
+  for (struct fc_node *n = fc_registry_postorder(&registry.root, NULL); n; n = fc_registry_postorder(&registry.root, n))
+    cr_expect_leq(n->leaf_len, NAME_MAX);
+  cr_expect_not(world_tracked(&registry, "f"), "it was renamed, who knows where to");
 }
 
 Test(ownership, a_rename_over_the_users_file_untracks) {
