@@ -52,6 +52,7 @@ struct fc_node {
   uint16_t leaf_len;
   bool tracked;  /* an object of the session's stands here, by the records */
   bool reserved; /* N1: the name is the user's until the session ends */
+  bool kept;     /* somebody asked for that: so is what is made or brought below it */
   bool is_dir;
   bool used;       /* opened by this session while it existed (USED) */
   bool seen;       /* a record has spoken of what stands here */

@@ -5,7 +5,7 @@
 #include "ownership.h"
 #include "session.h"
 
-enum node_bits { TRACKED = 1, RESERVED = 2, DIRECTORY = 4, USED = 8, SEEN = 16, WHY_SHIFT = 8 };
+enum node_bits { TRACKED = 1, RESERVED = 2, DIRECTORY = 4, USED = 8, SEEN = 16, KEPT = 32, WHY_SHIFT = 8 };
 enum process_bits { OUTSIDE = 1, JOINED = 2, EXEC_OPEN = 4, CHILD_ARRIVED = 8 };
 
 /* Each stands in the place of an info cell's object. */
@@ -107,7 +107,8 @@ static bool put_nodes(const struct writer *w, char *path) {
                                      .data_moved = n->data_moved,
                                      .bits = (fc_ownership_tracked(r, n) ? TRACKED : 0u) |
                                              (n->reserved ? RESERVED : 0u) | (n->is_dir ? DIRECTORY : 0u) |
-                                             (n->used ? USED : 0u) | (n->seen ? SEEN : 0u) | why_bits(r, n)};
+                                             (n->used ? USED : 0u) | (n->seen ? SEEN : 0u) | (n->kept ? KEPT : 0u) |
+                                             why_bits(r, n)};
     const struct fc_record record = {.type = FC_REC_CK_NODE,
                                      .pid = n->pid,
                                      .time_ns = n->born_ns,
@@ -217,6 +218,7 @@ static void restore_node(struct fc_registry *r, const struct fc_replayed *rec, c
   n->is_dir = state->bits & DIRECTORY;
   n->used = state->bits & USED;
   n->seen = state->bits & SEEN;
+  n->kept = state->bits & KEPT;
   n->why = (uint8_t)(state->bits >> WHY_SHIFT);
 }
 

@@ -189,11 +189,21 @@ static bool may_kill_inside(const struct run *run, const struct action *action) 
   for (int i = 1; i < PROCESSES_MAX; i++)
     alive += run->model.processes[i].live && run->model.processes[i].session == session;
   return run->settings->kill_anytime && session >= 0 && alive > 1 && action->verb != VERB_MKSTEMP &&
-         action->verb != VERB_MKDTEMP && action->verb != VERB_EXCHANGE && rand() % 12 == 0;
+         action->verb != VERB_MKDTEMP && action->verb != VERB_EXCHANGE && action->verb != VERB_TMPFILE &&
+         action->verb != VERB_LINKFD && rand() % 12 == 0;
+}
+
+static void do_sweep(struct run *run, const struct action *action) {
+  const bool killed = action->verb == VERB_SWEEPKILL;
+  (void)apply(run, action);
+  if (has_stand_in(run)) stand_in_sweep(&run->stand_in, run->root, &run->aliases);
+  if (killed && !crew_sweep(&run->crew, rand() % 1500, run->outcome)) return;
+  if (crew_sweep(&run->crew, -1, run->outcome))
+    judge(run, killed ? "after a killed sweep and a whole one" : "after a sweep");
 }
 
 static void do_action(struct run *run, const struct action *action) {
-  char line[800], made[64];
+  char line[800], made[64], path[2 * PATH_SIZE];
   int error = 0;
   switch (action->verb) {
   case VERB_SESSION:
@@ -232,6 +242,17 @@ static void do_action(struct run *run, const struct action *action) {
     return;
   case VERB_KILLGUARD:
     crew_kill_guardian(&run->crew, action->peer);
+    return;
+  case VERB_SWEEP:
+  case VERB_SWEEPKILL:
+    do_sweep(run, action);
+    return;
+  case VERB_KEEP:
+  case VERB_UNTRACK:
+    alias_to_disk(&run->aliases, action->path, path);
+    (void)apply(run, action);
+    if (crew_command(&run->crew, verb_name(action->verb), path, run->outcome))
+      judge(run, "after somebody asked from outside");
     return;
   case VERB_NEXTSTART:
     reap_orphans(run);
@@ -278,12 +299,12 @@ void driver_run(const struct list *list, enum engine engine, const struct settin
     (void)snprintf(path, sizeof path, "%s%s", run.root, parts[i]);
     made = made && mkdir(path, i == 3 ? 0700 : 0755) == 0;
   }
-  if (!made || !crew_open(&run.crew, run.root, settings->build, engine)) {
+  if (!made || !crew_open(&run.crew, run.root, settings->build, engine, &list->policy)) {
     outcome_fail(outcome, FAULT_STUCK, "cannot make %s: %s", path, strerror(errno));
     return;
   }
-  model_start(&run.model);
-  stand_in_start(&run.stand_in, engine == ENGINE_NAIVE, settings->without);
+  model_start(&run.model, &list->policy);
+  stand_in_start(&run.stand_in, &list->policy, engine == ENGINE_NAIVE, settings->without);
   if (crew_start(&run.crew, 0, -1, outcome)) do_list(&run, list);
   crew_close(&run.crew);
 }

@@ -204,6 +204,22 @@ Test(ownership, what_somebody_asked_to_untrack_tells_so_with_what_is_in_it) {
   cr_expect_eq(why("d/f"), FC_WHY_ASKED);
 }
 
+/* Found by the model test: with TRACK=all nothing else spared it. */
+Test(ownership, what_comes_into_a_kept_directory_is_kept_too) {
+  const struct fc_record asked = {.type = FC_REC_KEEP, .pid = 9, .path = {NULL, 0, "d", 1}};
+  cr_assert_geq(fc_journal_append(&world.session.journal, &asked), 0);
+  world_create(&world, 1, "before", 9, false);
+  world_create(&world, 1, "d/e", 10, true);
+  world_create(&world, 1, "d/e/f", 11, false);
+  world_rename_new(&world, 1, "before", 9, "d/brought");
+  world_create(&world, 1, "other", 12, false);
+  replay();
+  cr_expect_not(world_tracked(&registry, "d/e"));
+  cr_expect_not(world_tracked(&registry, "d/e/f"));
+  cr_expect_not(world_tracked(&registry, "d/brought"));
+  cr_expect(world_tracked(&registry, "other"));
+}
+
 Test(ownership, the_reason_takes_no_room_in_a_node) {
   struct without {
     struct fc_node *links[4];
