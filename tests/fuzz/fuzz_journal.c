@@ -72,7 +72,8 @@ static bool all_in(struct fc_registry *some, struct fc_registry *in, bool reserv
     if (fc_registry_path(n, path, sizeof path) == 0) continue;
     struct fc_node *other = fc_registry_find(in, path, false);
     if (fc_ownership_tracked(some, n) && !(other && fc_ownership_tracked(in, other))) return false;
-    if (reserved_too && ((n->reserved && !(other && other->reserved)) || (n->used && !(other && other->used))))
+    if (reserved_too && ((n->reserved && !(other && other->reserved)) || (n->used && !(other && other->used)) ||
+                         (n->kept && !(other && other->kept))))
       return false;
   }
   return true;

@@ -103,7 +103,9 @@ static int apply_open(struct model *m, const struct action *action) {
     }
     if (creates || truncates) rules_used(m, action->process, path, odd || through_link || !creates);
   } else if (creates) {
-    m->makers[world_add(w, path, KIND_FILE, "")] = m->processes[action->process].session + 1;
+    const int made = world_add(w, path, KIND_FILE, "");
+    m->makers[made] = m->processes[action->process].session + 1;
+    m->unseen[made] = through_link;
     /* Through a dangling link nothing is proven: O_EXCL would have failed. The file stays. */
     rules_created(m, action->process, path, through_link ? NO : proof);
   } else {

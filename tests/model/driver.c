@@ -225,6 +225,7 @@ static void do_action(struct run *run, const struct action *action) {
     return;
   case VERB_EXEC:
     line_of(run, action, line);
+    (void)apply(run, action);
     if (crew_tell(&run->crew, action->process, line) && crew_meet(&run->crew, action->process, run->outcome))
       judge(run, "after an exec");
     return;

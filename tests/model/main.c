@@ -1,10 +1,12 @@
 /* The model test: lists of actions, run by real processes under the shim, against a plain model of who owns which name.
  *
- *   model [--lists N] [--seed S] [--actions K] [--mode bare|guardian|both] [--jobs N] [--list-file FILE]...
+ *   model [--lists N] [--seed S] [--actions K] [--mode bare|guardian|both|each] [--jobs N] [--list-file FILE]...
  *         [--build DIR] [--fixed DIR] [--keep DIR] [--kill-anytime] [--self-check] [-v]
  *
- * The lists in tests/model/lists run first. A list that fails is shortened while it still fails, printed, and kept as
- * a file for --list-file. Exit status: 0 all is well, 1 a list failed, 2 usage, 77 nothing to test is built.
+ * The lists in tests/model/lists run first, in both modes. `each` (the default) runs every other random list in bare
+ * mode and the rest under a guardian; the list of a seed and number has the same mode each time. A list that fails is
+ * shortened while it still fails, printed, and kept as a file for --list-file. Exit status: 0 all is well, 1 a list
+ * failed, 2 usage, 77 nothing to test is built.
  *
  * --self-check asks whether the judge is any good (self_check.h), and needs no shim.
  */
@@ -20,6 +22,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef FC_BUILD_DIR
@@ -32,7 +35,7 @@ struct options {
   long lists;
   unsigned long long seed;
   int actions, jobs;
-  bool bare, guardian, self_check, kill_anytime, verbose;
+  bool bare, guardian, alternate, self_check, kill_anytime, verbose;
   const char *build, *keep;
   char *files[FIXED_MAX];
   int file_count;
@@ -154,6 +157,7 @@ static bool run_job(const struct options *options, int job, const char *scratch,
     static struct list list;
     char name[64];
     list_generate(&list, first_seed + (unsigned long long)i, options->actions);
+    if (options->alternate) list.runs_in = i % 2 ? RUNS_IN_GUARDIAN : RUNS_IN_BARE;
     (void)snprintf(name, sizeof name, "seed-%llu-list-%ld", options->seed, i);
     if (!try_list(options, name, &list, &settings, &shared->jobs[job])) {
       fine = false;
@@ -239,7 +243,7 @@ static bool built(const struct options *options) {
 }
 
 static int usage(void) {
-  fprintf(stderr, "usage: model [--lists N] [--seed S] [--actions K] [--mode bare|guardian|both] [--jobs N]\n"
+  fprintf(stderr, "usage: model [--lists N] [--seed S] [--actions K] [--mode bare|guardian|both|each] [--jobs N]\n"
                   "             [--list-file FILE]... [--build DIR] [--fixed DIR] [--keep DIR] [--kill-anytime]\n"
                   "             [--self-check] [-v]\n");
   return 2;
@@ -251,7 +255,8 @@ int main(int argc, char **argv) {
       {"jobs", 1, NULL, 'j'},  {"list-file", 1, NULL, 'f'},    {"build", 1, NULL, 'b'},      {"fixed", 1, NULL, 'x'},
       {"keep", 1, NULL, 'k'},  {"kill-anytime", 0, NULL, 'K'}, {"self-check", 0, NULL, 'S'}, {"verbose", 0, NULL, 'v'},
       {NULL, 0, NULL, 0}};
-  static struct options options = {.lists = 1000, .seed = 1, .actions = 30, .bare = true, .guardian = true};
+  static struct options options = {
+      .lists = 1000, .seed = 1, .actions = 30, .bare = true, .guardian = true, .alternate = true};
   char fixed[512], build[PATH_MAX], commas[3][32];
   options.build = FC_BUILD_DIR;
   options.keep = NULL; /* beside what was tested */
@@ -270,6 +275,7 @@ int main(int argc, char **argv) {
     case 'm':
       options.bare = strcmp(optarg, "guardian") != 0;
       options.guardian = strcmp(optarg, "bare") != 0;
+      options.alternate = strcmp(optarg, "each") == 0;
       break;
     case 'j':
       options.jobs = atoi(optarg);
@@ -313,7 +319,9 @@ int main(int argc, char **argv) {
   (void)signal(SIGPIPE, SIG_IGN);
 
   struct tally sum = {0};
+  const time_t began = time(NULL);
   const bool fine = run_jobs(&options, &sum);
+  const long seconds = (long)(time(NULL) - began);
   if (options.self_check) return fine ? 0 : 1;
   const long wrong = sum.faults[FAULT_WRONG], leaks = sum.faults[FAULT_LEAK] + sum.leaks;
   printf("model: %s lists, %s actions, %d-%d processes, %ld wrong deletions, %ld leaks%s, %ld undecided (may), %s "
@@ -321,6 +329,8 @@ int main(int argc, char **argv) {
          with_commas(sum.lists, commas[0]), with_commas(sum.actions, commas[1]), sum.fewest, sum.most, wrong, leaks,
          options.kill_anytime ? " (excused: killed inside an action)" : "", sum.undecided,
          with_commas(sum.deletions, commas[2]));
+  printf("model: %ld s, %ld lists a second on %d at once\n", seconds, sum.lists / (seconds > 0 ? seconds : 1),
+         options.jobs);
   if (sum.faults[FAULT_STRANGER] || sum.faults[FAULT_ANSWER] || sum.faults[FAULT_STUCK])
     printf("model: also %ld strangers, %ld wrong answers, %ld stuck\n", sum.faults[FAULT_STRANGER],
            sum.faults[FAULT_ANSWER], sum.faults[FAULT_STUCK]);

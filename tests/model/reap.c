@@ -182,7 +182,8 @@ static void reap_unseen(struct model *m, const struct claim *dir, int session, e
   for (int i = 0; i < m->world.name_count; i++) {
     const struct name *name = &m->world.names[i];
     const bool before = name->object < dir->object && m->without != RULE_RECURSIVE_BORN;
-    if (!path_below(name->path, dir->path) || before || m->makers[name->object] == session + 1) continue;
+    if (!path_below(name->path, dir->path) || before) continue;
+    if (m->makers[name->object] == session + 1 && !m->unseen[name->object]) continue;
     if (is_kept(m, name->path) || may_be_gone(m, name->path)) continue;
     if (m->may_count < NAMES_MAX) path_set(m->may[m->may_count++], name->path);
   }
@@ -307,6 +308,13 @@ static void sweep_name(struct model *m, const struct claim *claim, enum sure ver
   }
 }
 
+/* By this pass, or by that of a neighbour, which may have been before. */
+static bool may_be_swept(const struct model *m, int session, const char *path) {
+  for (int s = 0; s < SESSIONS_MAX; s++)
+    if (s != session && m->sessions[s].live && rules_tracked(m, s, path) != NO) return true;
+  return may_be_gone(m, path);
+}
+
 static void sweep_session(struct model *m, int session, bool killed) {
   static struct claim own[CLAIMS_MAX];
   static enum sure verdicts[CLAIMS_MAX];
@@ -327,7 +335,7 @@ static void sweep_session(struct model *m, int session, bool killed) {
       enum sure empty = YES;
       for (int n = 0; n < m->world.name_count; n++)
         if (path_below(m->world.names[n].path, own[i].path))
-          empty = sure_and(empty, may_be_gone(m, m->world.names[n].path) ? MAYBE : NO);
+          empty = sure_and(empty, may_be_swept(m, session, m->world.names[n].path) ? MAYBE : NO);
       sweep_name(m, &own[i], sure_and(verdicts[i], empty));
     }
 }
