@@ -173,6 +173,14 @@ static int apply_remove(struct model *m, const struct action *action) {
   return 0;
 }
 
+/* Whatever stands at path or below it is about to get a name that no hook sees. */
+static void named_by_outsider(struct model *m, const struct action *action, const char *path) {
+  if (m->processes[action->process].session >= 0) return;
+  for (int i = 0; i < m->world.name_count; i++)
+    if (strcmp(m->world.names[i].path, path) == 0 || path_below(m->world.names[i].path, path))
+      m->unseen[m->world.names[i].object] = true;
+}
+
 static int apply_two(struct model *m, const struct action *action) {
   struct world *w = &m->world;
   char from[PATH_SIZE], to[PATH_SIZE];
@@ -186,6 +194,7 @@ static int apply_two(struct model *m, const struct action *action) {
   if (action->verb == VERB_LINK) {
     if (world_find(w, to) >= 0) return EEXIST;
     if (world_kind(w, from) == KIND_DIR) return EPERM;
+    named_by_outsider(m, action, from);
     world_add_name(w, to, world_object(w, from));
     rules_linked(m, action->process, from, to, proof);
     return 0;
@@ -198,7 +207,9 @@ static int apply_two(struct model *m, const struct action *action) {
   }
   if (error != 0 || same) return error;
   rules_moved(m, from, to);
+  named_by_outsider(m, action, from);
   if (exchange) {
+    named_by_outsider(m, action, to);
     rules_moved(m, to, from);
     rules_exchanged(m, action->process, from, to, proof);
     world_swap(w, from, to);

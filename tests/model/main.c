@@ -157,7 +157,7 @@ static bool run_job(const struct options *options, int job, const char *scratch,
     static struct list list;
     char name[64];
     list_generate(&list, first_seed + (unsigned long long)i, options->actions);
-    if (options->alternate) list.runs_in = i % 2 ? RUNS_IN_GUARDIAN : RUNS_IN_BARE;
+    if (options->alternate) list.runs_in = i / 2 % 2 ? RUNS_IN_GUARDIAN : RUNS_IN_BARE;
     (void)snprintf(name, sizeof name, "seed-%llu-list-%ld", options->seed, i);
     if (!try_list(options, name, &list, &settings, &shared->jobs[job])) {
       fine = false;

@@ -129,6 +129,7 @@ static enum sure claim_verdict(const struct model *m, const struct claim *claim)
 /* A live session that used this name inherits it. */
 static enum sure heir_of(const struct model *m, const struct claim *claim, int *heir) {
   enum sure found = NO;
+  bool doubtful = false; /* the first use of several may be the one that counts */
   if (m->without == RULE_HAND_OVER) return NO;
   for (int i = 0; i < m->use_count; i++) {
     const struct use *use = &m->uses[i];
@@ -138,12 +139,13 @@ static enum sure heir_of(const struct model *m, const struct claim *claim, int *
     const struct session *heirs = &m->sessions[use->session];
     const bool plain = !use->odd && heirs->cleared <= use->at && heirs->maybe_cleared <= use->at;
     const enum sure sure = name && object && plain ? YES : name || object ? MAYBE : NO;
+    doubtful |= sure == MAYBE;
     if (sure > found) {
       found = sure;
       *heir = use->session;
     }
   }
-  return found;
+  return doubtful ? sure_and(found, MAYBE) : found;
 }
 
 static void reap_file(struct model *m, const struct claim *claim, enum sure verdict) {
@@ -286,9 +288,10 @@ static int judge_claims(const struct model *m, int session, struct claim *own, e
 static enum sure sweep_verdict(const struct model *m, const struct claim *claim, enum sure verdict) {
   int heir = -1;
   const enum sure used = m->without == RULE_SWEEP_USED ? NO : heir_of(m, claim, &heir);
-  char parent[PATH_SIZE];
+  char parent[PATH_SIZE], owner[PATH_SIZE];
   path_parent(claim->path, parent);
-  const bool plain = strcmp(parent, "base") == 0 && world_kind(&m->world, claim->path) != KIND_DIR;
+  const bool plain = strcmp(parent, "base") == 0 && !companion_of(claim->path, owner) &&
+                     world_kind(&m->world, claim->path) != KIND_DIR;
   int names = 0;
   for (int i = 1; i < PROCESSES_MAX && m->without != RULE_SWEEP_OPEN; i++)
     if (m->processes[i].live && m->processes[i].open == claim->object + 1) return NO;
