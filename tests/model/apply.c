@@ -139,6 +139,7 @@ static int apply_tmpfile(struct model *m, const struct action *action) {
   if (world_kind(&m->world, path) != KIND_DIR) return ENOTDIR;
   process->held = 1 + world_add_object(&m->world, KIND_FILE, text_of(action));
   process->open = process->held;
+  m->nameless[process->held - 1] = true;
   process->held_at = m->clock;
   process->held_odd = odd || strcmp(dir, path) != 0;
   m->makers[process->held - 1] = process->session + 1;
@@ -173,12 +174,14 @@ static int apply_remove(struct model *m, const struct action *action) {
   return 0;
 }
 
-/* Whatever stands at path or below it is about to get a name that no hook sees. */
-static void named_by_outsider(struct model *m, const struct action *action, const char *path) {
-  if (m->processes[action->process].session >= 0) return;
-  for (int i = 0; i < m->world.name_count; i++)
-    if (strcmp(m->world.names[i].path, path) == 0 || path_below(m->world.names[i].path, path))
-      m->unseen[m->world.names[i].object] = true;
+/* Whatever stands at path or below it is about to get a name that no hook of its maker's session sees. */
+static void named_by_another(struct model *m, const struct action *action, const char *path) {
+  const int session = m->processes[action->process].session;
+  for (int i = 0; i < m->world.name_count; i++) {
+    const struct name *name = &m->world.names[i];
+    if ((strcmp(name->path, path) == 0 || path_below(name->path, path)) && m->makers[name->object] != session + 1)
+      m->unseen[name->object] = true;
+  }
 }
 
 static int apply_two(struct model *m, const struct action *action) {
@@ -194,7 +197,7 @@ static int apply_two(struct model *m, const struct action *action) {
   if (action->verb == VERB_LINK) {
     if (world_find(w, to) >= 0) return EEXIST;
     if (world_kind(w, from) == KIND_DIR) return EPERM;
-    named_by_outsider(m, action, from);
+    named_by_another(m, action, from);
     world_add_name(w, to, world_object(w, from));
     rules_linked(m, action->process, from, to, proof);
     return 0;
@@ -207,9 +210,9 @@ static int apply_two(struct model *m, const struct action *action) {
   }
   if (error != 0 || same) return error;
   rules_moved(m, from, to);
-  named_by_outsider(m, action, from);
+  named_by_another(m, action, from);
   if (exchange) {
-    named_by_outsider(m, action, to);
+    named_by_another(m, action, to);
     rules_moved(m, to, from);
     rules_exchanged(m, action->process, from, to, proof);
     world_swap(w, from, to);

@@ -224,9 +224,9 @@ static void act_on_tree(struct maker *maker, int process) {
   if (name_what_is_held(maker, process)) return;
   for (int tries = 0; tries < 20; tries++) {
     const struct action action = any_on_tree(maker, process);
-    before = maker->model;
-    if (!take(maker, &action)) return;
-    if (!maker->careful || session < 0) return;
+    const bool undoable = maker->careful && session >= 0;
+    if (undoable) before = maker->model; /* large */
+    if (!take(maker, &action) || !undoable) return;
     const struct session *was = &before.sessions[session], *is = &maker->model.sessions[session];
     if (was->cleared == is->cleared && was->maybe_cleared == is->maybe_cleared) return;
     maker->model = before; /* that was an N2 event: something else instead */

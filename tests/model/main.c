@@ -1,7 +1,10 @@
 /* The model test: lists of actions, run by real processes under the shim, against a plain model of who owns which name.
  *
- *   model [--lists N] [--seed S] [--actions K] [--mode bare|guardian|both|each] [--jobs N] [--list-file FILE]...
+ *   model [--lists N] [--seconds T] [--seed S] [--actions K] [--mode bare|guardian|both|each] [--jobs N] [--list-file
+ * FILE]...
  *         [--build DIR] [--fixed DIR] [--keep DIR] [--kill-anytime] [--self-check] [-v]
+ *
+ * Ends after N lists, or at the first list that begins after T seconds (0, the default: no limit).
  *
  * The lists in tests/model/lists run first, in both modes. `each` (the default) runs every other random list in bare
  * mode and the rest under a guardian; the list of a seed and number has the same mode each time. A list that fails is
@@ -33,6 +36,7 @@ enum { JOBS_MAX = 64, FIXED_MAX = 200 };
 
 struct options {
   long lists;
+  long seconds;
   unsigned long long seed;
   int actions, jobs;
   bool bare, guardian, alternate, self_check, kill_anytime, verbose;
@@ -153,7 +157,8 @@ static bool run_job(const struct options *options, int job, const char *scratch,
   srand((unsigned)options->seed + (unsigned)job);
   for (int i = job; i < options->file_count && !shared->stop; i += options->jobs)
     if (!try_file(options, options->files[i], &settings, &shared->jobs[job])) fine = false;
-  for (long i = job; i < options->lists && !shared->stop; i += options->jobs) {
+  const time_t until = options->seconds ? time(NULL) + options->seconds : 0;
+  for (long i = job; i < options->lists && !shared->stop && (!until || time(NULL) < until); i += options->jobs) {
     static struct list list;
     char name[64];
     list_generate(&list, first_seed + (unsigned long long)i, options->actions);
@@ -243,18 +248,22 @@ static bool built(const struct options *options) {
 }
 
 static int usage(void) {
-  fprintf(stderr, "usage: model [--lists N] [--seed S] [--actions K] [--mode bare|guardian|both|each] [--jobs N]\n"
-                  "             [--list-file FILE]... [--build DIR] [--fixed DIR] [--keep DIR] [--kill-anytime]\n"
-                  "             [--self-check] [-v]\n");
+  fprintf(
+      stderr,
+      "usage: model [--lists N] [--seconds T] [--seed S] [--actions K] [--mode bare|guardian|both|each] [--jobs N]\n"
+      "             [--list-file FILE]... [--build DIR] [--fixed DIR] [--keep DIR] [--kill-anytime]\n"
+      "             [--self-check] [-v]\n");
   return 2;
 }
 
 int main(int argc, char **argv) {
-  static const struct option longs[] = {
-      {"lists", 1, NULL, 'l'}, {"seed", 1, NULL, 's'},         {"actions", 1, NULL, 'a'},    {"mode", 1, NULL, 'm'},
-      {"jobs", 1, NULL, 'j'},  {"list-file", 1, NULL, 'f'},    {"build", 1, NULL, 'b'},      {"fixed", 1, NULL, 'x'},
-      {"keep", 1, NULL, 'k'},  {"kill-anytime", 0, NULL, 'K'}, {"self-check", 0, NULL, 'S'}, {"verbose", 0, NULL, 'v'},
-      {NULL, 0, NULL, 0}};
+  static const struct option longs[] = {{"lists", 1, NULL, 'l'},        {"seconds", 1, NULL, 't'},
+                                        {"seed", 1, NULL, 's'},         {"actions", 1, NULL, 'a'},
+                                        {"mode", 1, NULL, 'm'},         {"jobs", 1, NULL, 'j'},
+                                        {"list-file", 1, NULL, 'f'},    {"build", 1, NULL, 'b'},
+                                        {"fixed", 1, NULL, 'x'},        {"keep", 1, NULL, 'k'},
+                                        {"kill-anytime", 0, NULL, 'K'}, {"self-check", 0, NULL, 'S'},
+                                        {"verbose", 0, NULL, 'v'},      {NULL, 0, NULL, 0}};
   static struct options options = {
       .lists = 1000, .seed = 1, .actions = 30, .bare = true, .guardian = true, .alternate = true};
   char fixed[512], build[PATH_MAX], commas[3][32];
@@ -265,6 +274,9 @@ int main(int argc, char **argv) {
   for (int c; (c = getopt_long(argc, argv, "v", longs, NULL)) != -1;) switch (c) {
     case 'l':
       options.lists = atol(optarg);
+      break;
+    case 't':
+      options.seconds = atol(optarg);
       break;
     case 's':
       options.seed = strtoull(optarg, NULL, 10);

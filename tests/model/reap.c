@@ -150,12 +150,9 @@ static enum sure heir_of(const struct model *m, const struct claim *claim, int *
 
 static void reap_file(struct model *m, const struct claim *claim, enum sure verdict) {
   int heir = -1;
-  /* What its last process had open may look like in use, while it dies, by a neighbour. */
   for (int i = 1; i < PROCESSES_MAX; i++)
-    if (m->processes[i].open == claim->object + 1 && model_other_lives(m, claim->session)) {
-      verdict = sure_and(verdict, MAYBE);
-      if (verdict != NO) m->leaked[claim->object] = true; /* the next end or start looks again */
-    }
+    if (m->processes[i].open == claim->object + 1 && model_other_lives(m, claim->session))
+      verdict = sure_and(verdict, MAYBE); /* see is_deferred */
   const enum sure handed = sure_and(verdict, heir_of(m, claim, &heir));
   const enum sure free = heir < 0 ? NO : sure_not(rules_reserved(m, heir, claim->path)); /* N1 holds for the heir too */
   if (handed != NO) {
@@ -350,12 +347,22 @@ void model_sweep(struct model *m, bool killed) {
     if (m->sessions[s].live) sweep_session(m, s, killed);
 }
 
+/* What its last process had open may look like in use, while it dies, beside a neighbour: the next end or start looks
+ * at everything again. */
+static bool is_deferred(const struct model *m, int session) {
+  for (int i = 1; i < PROCESSES_MAX && model_other_lives(m, session); i++)
+    for (int c = 0; m->processes[i].open && c < m->claim_count; c++)
+      if (m->claims[c].session == session && m->claims[c].object + 1 == m->processes[i].open) return true;
+  return false;
+}
+
 void model_reap(struct model *m, int session) {
   static struct claim own[CLAIMS_MAX];
   static enum sure verdicts[CLAIMS_MAX];
   m->gone_count = 0;
   m->may_count = 0;
   m->sessions[session].live = false;
+  const bool deferred = is_deferred(m, session);
   const int count = deletes(m, session) ? judge_claims(m, session, own, verdicts) : 0;
   for (int i = m->claim_count - 1; i >= 0; i--)
     if (m->claims[i].session == session) m->claims[i] = m->claims[--m->claim_count];
@@ -366,4 +373,7 @@ void model_reap(struct model *m, int session) {
       if (strlen(own[i].path) == length && world_find(&m->world, own[i].path) >= 0 &&
           world_kind(&m->world, own[i].path) == KIND_DIR)
         reap_dir(m, &own[i], verdicts[i]);
+  if (deferred)
+    for (int i = 0; i < m->may_count; i++)
+      if (world_find(&m->world, m->may[i]) >= 0) m->leaked[world_object(&m->world, m->may[i])] = true;
 }

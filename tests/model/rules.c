@@ -269,6 +269,8 @@ void rules_linked(struct model *m, int process, const char *from, const char *to
       own_inode = sure_or(own_inode, m->claims[i].sure);
   if (own_inode != NO && m->without != RULE_N5 && rules_tracked(m, session, from) != YES)
     own_inode = MAYBE; /* its own under another name, but not surely under the one that it linked */
+  const int object = world_object(&m->world, from);
+  if (m->nameless[object] && m->makers[object] == session + 1) own_inode = sure_or(own_inode, MAYBE);
   own_inode = sure_and(own_inode, fresh(m, session, from));
   rules_created(m, process, to, sure_and(proof, own_inode));
 }

@@ -119,8 +119,10 @@ struct model {
   int reserve_count;
   struct use uses[USES_MAX];
   int use_count;
-  int makers[OBJECTS_MAX];  /* 1 + the session that made the object; 0: the outsider */
-  bool unseen[OBJECTS_MAX]; /* no hook knows one of its names: made through a dangling link, or named by an outsider */
+  int makers[OBJECTS_MAX];    /* 1 + the session that made the object; 0: the outsider */
+  bool unseen[OBJECTS_MAX];   /* no hook knows one of its names: made through a dangling link, or named by another than
+                                 its maker's session */
+  bool nameless[OBJECTS_MAX]; /* made by O_TMPFILE: its session knows it under whatever name */
   int clock;
   bool leaked[OBJECTS_MAX]; /* --kill-anytime: had to go once and did not; may go at any time, or stay */
   /* The outcome of model_reap, until the next one: */
