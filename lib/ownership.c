@@ -176,6 +176,13 @@ static struct fc_node *parent_of(struct fc_registry *r, const char *path, const 
   return node;
 }
 
+/* A directory above stands where something of the user's stood: so far all that is in it was spared. */
+static bool is_in_users(const struct fc_node *node) {
+  for (const struct fc_node *dir = node->parent; dir; dir = dir->parent)
+    if (dir->reserved) return true;
+  return false;
+}
+
 /* why: the reason when it is not tracked there. */
 static void move_node(struct fc_registry *r, struct fc_node *node, const char *path, uint64_t index,
                       bool was_ours_before, bool tracked, enum fc_why why) {
@@ -184,6 +191,7 @@ static void move_node(struct fc_registry *r, struct fc_node *node, const char *p
   if (!parent) return;
   const struct fc_node *there = fc_registry_child(r, parent, leaf, strlen(leaf), false);
   const bool reserved = there && there->reserved;
+  const bool was_users = is_in_users(node);
   if (!fc_registry_move(r, node, parent, leaf, strlen(leaf))) {
     untrack(node, why);
     return;
@@ -191,10 +199,10 @@ static void move_node(struct fc_registry *r, struct fc_node *node, const char *p
   node->seen = true;
   node->reserved = reserved;
   const bool kept = is_below_kept(node);
-  node->tracked = tracked && !reserved && !kept;
+  node->tracked = tracked && !reserved && !kept && !was_users;
   node->why = (uint8_t)(kept ? FC_WHY_ASKED : reserved ? FC_WHY_REPLACES : why);
   node->since = index;
-  if (node->tracked || (!was_ours_before && !reserved && !kept)) return;
+  if (node->tracked || (!was_ours_before && !reserved && !kept && !was_users)) return;
   /* With a directory that takes the place of the user's, or may hold his data, goes what is in it. */
   for (struct fc_node *below = fc_registry_postorder(node, NULL); below; below = fc_registry_postorder(node, below))
     if (below != node) untrack(below, FC_WHY_DIRECTORY);

@@ -280,6 +280,14 @@ Test(user_data, package_tools_that_keep_the_old_configuration) {
                       .survive = FCT_LIST("base/etc/conf.dpkg-old"));
 }
 
+/* Found by the model test. */
+Test(user_data, built_in_a_tree_that_replaced_another_and_published_from_there) {
+  FCT_USER_DATA_WHOLE(
+          .setup = "mkdir -p base/site base/site.new/w; echo old > base/site.new/a",
+          .script = "cd base; mv -T site.new site; mkdir site/w/out; echo page > site/w/out/f; mv site/w/out published",
+          .survive = FCT_LIST("base/published/f"));
+}
+
 /* ---- how many ---- */
 
 static int count_in(const char *file) {

@@ -220,6 +220,20 @@ Test(ownership, what_comes_into_a_kept_directory_is_kept_too) {
   cr_expect(world_tracked(&registry, "other"));
 }
 
+/* Found by the model test: what was spared for the directory above it was deleted at its new place. */
+Test(ownership, what_was_made_in_the_users_tree_stays_his_when_it_is_moved_out_of_it) {
+  world_rename_onto(&world, 1, "u", 999, "v", 0);
+  world_create(&world, 1, "v/w/made", 10, true);
+  world_create(&world, 1, "v/w/made/f", 11, false);
+  world_create(&world, 1, "v/x/f", 12, false);
+  world_rename_new(&world, 1, "v/w/made", 10, "published");
+  world_rename_new(&world, 1, "v/x", 998, "x");
+  replay();
+  cr_expect_not(world_tracked(&registry, "published"));
+  cr_expect_not(world_tracked(&registry, "published/f"));
+  cr_expect_not(world_tracked(&registry, "x/f"));
+}
+
 Test(ownership, the_reason_takes_no_room_in_a_node) {
   struct without {
     struct fc_node *links[4];
