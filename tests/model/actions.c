@@ -27,6 +27,7 @@ static const struct {
     [VERB_FOPENW] = {"fopenw", SHAPE_TEXT},
     [VERB_FOPENA] = {"fopena", SHAPE_TEXT},
     [VERB_FOPENX] = {"fopenx", SHAPE_TEXT},
+    [VERB_END] = {"end", SHAPE_SESSION},
     [VERB_SWEEP] = {"sweep", SHAPE_PROCESS},
     [VERB_SWEEPKILL] = {"sweepkill", SHAPE_PROCESS},
     [VERB_KEEP] = {"keep", SHAPE_PATH},
@@ -87,6 +88,7 @@ static void policy_print(FILE *out, const struct policy *policy) {
   if (policy->dirs) fprintf(out, "policy DIRS %s\n", dirs_name(policy->dirs));
   if (policy->track_all) fprintf(out, "policy TRACK all\n");
   if (policy->keep[0]) fprintf(out, "policy KEEP %s\n", policy->keep);
+  if (policy->named) fprintf(out, "policy named on\n");
   if (policy->sweeps) fprintf(out, "policy sweeps on\n");
 }
 
@@ -110,7 +112,8 @@ static bool policy_read(const char *line, struct policy *policy) {
   if (strcmp(name, "KEEP") == 0) strcpy(policy->keep, value);
   policy->track_all |= strcmp(name, "TRACK") == 0 && strcmp(value, "all") == 0;
   policy->sweeps |= strcmp(name, "sweeps") == 0 && strcmp(value, "on") == 0;
-  return strcmp(name, "KEEP") == 0 || strcmp(name, "TRACK") == 0 || strcmp(name, "sweeps") == 0;
+  policy->named |= strcmp(name, "named") == 0 && strcmp(value, "on") == 0;
+  return strcmp(name, "KEEP") == 0 || strcmp(name, "TRACK") == 0 || strcmp(value, "on") == 0;
 }
 
 void list_print(FILE *out, const struct list *list) {

@@ -10,6 +10,7 @@
  *   nextstart 0                      a program that does nothing is run under the shim
  *   sweep 0                          a pass of the sweeper over each live session (policy sweeps; TTL=1us)
  *   sweepkill 0                      the same, killed at some moment, and then a whole one
+ *   end 0 LETTER                     the command of that name (policy named)
  *   keep|untrack 0 r PATH            the command of that name, for each live session
  *   VERB PROCESS STYLE PATH [TEXT or OTHER PATH]
  *
@@ -19,7 +20,8 @@
  *
  * A list may begin with what its sessions are told:
  *   policy ON_EXIT delete|keep|keep-on-failure|report, policy DIRS empty|keep|recursive, policy TRACK own|all,
- *   policy KEEP GLOB, policy sweeps on
+ *   policy KEEP GLOB, policy sweeps on, policy named on (a session has its letter as name: `session` joins it when it
+ * is there, and it goes on until `end`)
  */
 #ifndef MODEL_ACTIONS_H
 #define MODEL_ACTIONS_H
@@ -42,6 +44,7 @@ enum verb {
   VERB_KILL,
   VERB_KILLGUARD,
   VERB_NEXTSTART,
+  VERB_END,
   VERB_SWEEP,
   VERB_SWEEPKILL,
   VERB_KEEP,
@@ -90,7 +93,8 @@ struct policy {
   enum on_exit on_exit;
   enum dirs dirs;
   bool track_all;
-  bool sweeps;   /* everything is old enough to be swept at once */
+  bool sweeps; /* everything is old enough to be swept at once */
+  bool named;
   char keep[32]; /* one glob, "" = none */
 };
 

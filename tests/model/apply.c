@@ -11,10 +11,14 @@ void model_start(struct model *m, const struct policy *policy) {
   m->processes[0] = (struct process){.live = true, .session = -1};
 }
 
-bool model_session_over(const struct model *m, int session) {
+bool model_is_empty(const struct model *m, int session) {
   for (int i = 1; i < PROCESSES_MAX; i++)
     if (m->processes[i].live && m->processes[i].session == session) return false;
-  return m->sessions[session].started;
+  return true;
+}
+
+bool model_session_over(const struct model *m, int session) {
+  return m->sessions[session].started && model_is_empty(m, session) && (!m->policy.named || m->sessions[session].ended);
 }
 
 bool model_other_lives(const struct model *m, int session) {
@@ -50,7 +54,7 @@ bool model_can(const struct model *m, const struct action *action) {
     return m->policy.sweeps && any_session(m, false) && !any_session(m, true);
   case VERB_KEEP:
   case VERB_UNTRACK:
-    return action->process == 0 && can_be_asked(m, action->path);
+    return action->process == 0 && !m->policy.named && can_be_asked(m, action->path);
   case VERB_TMPFILE:
     return process->live && action->process > 0 && path_below(action->path, "base");
   case VERB_LINKFD:
@@ -61,7 +65,11 @@ bool model_can(const struct model *m, const struct action *action) {
   switch (verb_shape(action->verb)) {
   case SHAPE_SESSION:
     if (action->verb == VERB_KILLGUARD) return m->sessions[action->peer].live;
-    return action->process > 0 && peer_is_new(m, action->process) && !m->sessions[action->peer].started;
+    if (action->verb == VERB_END)
+      return m->policy.named && m->sessions[action->peer].live && !m->sessions[action->peer].ended;
+    return action->process > 0 && peer_is_new(m, action->process) &&
+           (!m->sessions[action->peer].started ||
+            (m->policy.named && m->sessions[action->peer].live && !m->sessions[action->peer].ended));
   case SHAPE_PEER:
     return process->live && action->process > 0 && peer_is_new(m, action->peer);
   case SHAPE_PROCESS:
@@ -227,7 +235,14 @@ static int apply_two(struct model *m, const struct action *action) {
 int model_apply(struct model *m, const struct action *action) {
   m->clock++;
   switch (action->verb) {
+  case VERB_END:
+    m->sessions[action->peer].ended = true;
+    return 0;
   case VERB_SESSION:
+    if (m->sessions[action->peer].live) { /* by its name */
+      m->processes[action->process] = (struct process){.live = true, .session = action->peer};
+      return 0;
+    }
     m->sessions[action->peer] =
         (struct session){.started = true, .live = true, .leader = action->process, .failed = true};
     m->processes[action->process] = (struct process){.live = true, .session = action->peer};

@@ -97,7 +97,7 @@ static void session_ended(struct run *run, int session, enum verb death) {
     return;
   }
   model_reap(&run->model, session);
-  if (run->engine == ENGINE_BARE)
+  if (run->engine == ENGINE_BARE || run->model.policy.named)
     settle(run, when);
   else
     judge(run, when);
@@ -109,6 +109,8 @@ static void process_died(struct run *run, const struct action *action) {
   if (!crew_see_death(&run->crew, action->process, run->outcome)) return;
   if (model_session_over(&run->model, session))
     session_ended(run, session, action->verb);
+  else if (has_stand_in(run) && run->settings->without == RULE_NAMED && model_is_empty(&run->model, session))
+    stand_in_clean(&run->stand_in, session, run->root, &run->aliases), judge(run, "after the end of a process");
   else
     judge(run, "after the end of a process that is not the last");
 }
@@ -201,6 +203,16 @@ static bool may_kill_inside(const struct run *run, const struct action *action) 
          action->verb != VERB_LINKFD && rand() % 12 == 0;
 }
 
+static void do_end(struct run *run, const struct action *action) {
+  const bool held = !model_is_empty(&run->model, action->peer);
+  (void)apply(run, action);
+  if (!crew_end(&run->crew, action->peer, held, run->outcome)) return;
+  if (held)
+    judge(run, "after a session was told to end");
+  else
+    session_ended(run, action->peer, VERB_EXIT);
+}
+
 static void do_sweep(struct run *run, const struct action *action) {
   const bool killed = action->verb == VERB_SWEEPKILL;
   (void)apply(run, action);
@@ -252,6 +264,9 @@ static void do_action(struct run *run, const struct action *action) {
   case VERB_KILLGUARD:
     crew_kill_guardian(&run->crew, action->peer);
     return;
+  case VERB_END:
+    do_end(run, action);
+    return;
   case VERB_SWEEP:
   case VERB_SWEEPKILL:
     do_sweep(run, action);
@@ -288,8 +303,11 @@ static void do_list(struct run *run, const struct list *list) {
       const struct action end = {.verb = VERB_EXIT, .process = p};
       do_action(run, &end);
     }
-  for (int s = 0; s < SESSIONS_MAX && run->outcome->fault == FAULT_NONE; s++)
+  for (int s = 0; s < SESSIONS_MAX && run->outcome->fault == FAULT_NONE; s++) {
+    const struct action end = {.verb = VERB_END, .peer = s};
+    if (model_can(&run->model, &end)) do_action(run, &end);
     if (run->model.sessions[s].orphan) reap_orphans(run);
+  }
 }
 
 void driver_run(const struct list *list, enum engine engine, const struct settings *settings, struct outcome *outcome) {

@@ -295,6 +295,7 @@ static void any_policy(struct maker *maker, struct policy *policy) {
   memset(policy, 0, sizeof *policy);
   policy->sweeps = chance(maker, 35);
   if (chance(maker, 50)) return;
+  policy->named = !policy->sweeps && chance(maker, 40);
   if (chance(maker, 25)) policy->on_exit = (enum on_exit)(1 + pick(maker, ON_EXIT_COUNT - 1));
   if (chance(maker, 50)) policy->dirs = (enum dirs)(1 + pick(maker, DIRS_COUNT - 1));
   policy->track_all = chance(maker, 25);
@@ -318,6 +319,9 @@ void list_generate(struct list *list, unsigned long long seed, int length) {
   start_session(&maker, 0);
   for (int i = 0; i < length; i++) {
     int process = any_process(&maker);
+    if (process < 0 && list->policy.named && chance(&maker, 60)) /* by its name */
+      start_session(&maker, (int)pick(&maker, (unsigned)sessions));
+    process = any_process(&maker);
     if (process < 0) { /* the session is over: another one finds what it left, or what was not its own */
       if (sessions == SESSIONS_MAX) break;
       start_session(&maker, sessions++);
@@ -340,6 +344,12 @@ void list_generate(struct list *list, unsigned long long seed, int length) {
     } else if (what < 17) {
       const struct action action = simple(VERB_NEXTSTART, 0, 0);
       (void)take(&maker, &action);
+    } else if (list->policy.named && what < 20) {
+      const struct action action = what < 18
+                                       ? simple(VERB_END, 0, (int)pick(&maker, (unsigned)sessions))
+                                       : simple(VERB_SESSION, maker.started + 1, (int)pick(&maker, (unsigned)sessions));
+      if (maker.started + 1 < PROCESSES_MAX && take(&maker, &action)) maker.started += action.verb == VERB_SESSION;
+      sessions_check(&maker, sessions);
     } else if (what < 18 || (list->policy.sweeps && what < 21)) {
       act_from_outside(&maker);
     } else {

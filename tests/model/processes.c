@@ -83,7 +83,7 @@ void crew_close(struct crew *crew) {
 
 /* ---- starting ---- */
 
-static void set_environment(const struct crew *crew) {
+static void set_environment(const struct crew *crew, int session) {
   char value[1024];
   for (char **at = environ; *at;) { /* unsetenv moves the rest down */
     char name[128];
@@ -102,6 +102,10 @@ static void set_environment(const struct crew *crew) {
   setenv("FILECLEANUP_DIRS", dirs_name(crew->policy.dirs), 1);
   setenv("FILECLEANUP_TRACK", crew->policy.track_all ? "all" : "own", 1);
   setenv("FILECLEANUP_KEEP", crew->policy.keep, 1);
+  if (crew->policy.named && session >= 0) {
+    (void)snprintf(value, sizeof value, "name:%c", 'A' + session);
+    setenv("FILECLEANUP_SESSION", value, 1);
+  }
   if (crew->policy.sweeps) { /* everything is old, and nobody but the list sweeps */
     setenv("FILECLEANUP_TTL", "1us", 1);
     setenv("FILECLEANUP_PERIODIC", "0", 1);
@@ -114,7 +118,7 @@ static void set_environment(const struct crew *crew) {
 }
 
 /* Runs a program in the run's root, its words on stderr in the file `log`. */
-static pid_t start_program(const struct crew *crew, bool under_shim, bool wait, char *const argv[]) {
+static pid_t start_program(const struct crew *crew, bool under_shim, int session, bool wait, char *const argv[]) {
   const pid_t pid = fork();
   if (pid != 0) return pid;
   char base[128], command[1024], log[128];
@@ -126,7 +130,7 @@ static pid_t start_program(const struct crew *crew, bool under_shim, bool wait, 
   const int null = open("/dev/null", O_RDWR), words = open(log, O_WRONLY | O_CREAT | O_APPEND, 0644);
   if (chdir(crew->root) != 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(words, 2) < 0) _exit(119);
   close_range(3, ~0U, 0);
-  if (under_shim && has_shim(crew)) set_environment(crew);
+  if (under_shim && has_shim(crew)) set_environment(crew, session);
   if (!under_shim || crew->engine != ENGINE_GUARDIAN) {
     execv(argv[0], argv);
     _exit(118);
@@ -222,7 +226,7 @@ bool crew_start(struct crew *crew, int number, int session, struct outcome *outc
   (void)snprintf(text, sizeof text, "%d", number);
   struct worker *worker = &crew->workers[number];
   *worker = nobody;
-  worker->pid = start_program(crew, session >= 0, false, argv);
+  worker->pid = start_program(crew, session >= 0, session, false, argv);
   if (worker->pid < 0) {
     worker->pid = 0;
     outcome_fail(outcome, FAULT_STUCK, "fork: %s", strerror(errno));
@@ -230,7 +234,7 @@ bool crew_start(struct crew *crew, int number, int session, struct outcome *outc
   }
   worker->pidfd = pidfd_open_(worker->pid);
   if (!crew_meet(crew, number, outcome)) return false;
-  if (session >= 0 && crew->engine == ENGINE_GUARDIAN) {
+  if (session >= 0 && crew->engine == ENGINE_GUARDIAN && !crew->policy.named) {
     find_guardian(crew, session, worker->pid);
     if (!crew_has_guardian(crew, session)) {
       outcome_fail(outcome, FAULT_STUCK, "session %c has no guardian", 'A' + session);
@@ -354,27 +358,40 @@ bool crew_sweep(struct crew *crew, long kill_us, struct outcome *outcome) {
   return dead && (kill_us >= 0 || status == 0);
 }
 
-bool crew_command(struct crew *crew, const char *verb, const char *path, struct outcome *outcome) {
-  char command[1024], base[128], state[128], whole[512];
-  char *argv[] = {command, (char *)verb, "--base", base, "--state-dir", state, whole, NULL};
+static bool run_command(struct crew *crew, const char *verb, char *operand, int expected, struct outcome *outcome) {
+  char command[1024], base[128], state[128];
+  char *argv[] = {command, (char *)verb, "--base", base, operand, NULL};
   if (!has_shim(crew)) return true;
   (void)snprintf(command, sizeof command, "%s/filecleanup", crew->build);
   (void)snprintf(base, sizeof base, "%s/base", crew->root);
   (void)snprintf(state, sizeof state, "%s/state", crew->root);
-  (void)snprintf(whole, sizeof whole, "%s/%s", crew->root, path);
-  const pid_t pid = start_program(crew, false, false, argv);
+  setenv("FILECLEANUP_STATE_DIR", state, 1);
+  const pid_t pid = start_program(crew, false, -1, false, argv);
+  unsetenv("FILECLEANUP_STATE_DIR");
   const int pidfd = pid < 0 ? -1 : pidfd_open_(pid);
   int status = -1;
   if (pidfd >= 0 && fd_ready(pidfd, -1, STUCK_MS)) (void)waitpid(pid, &status, 0);
   if (pidfd >= 0) close(pidfd);
-  if (status != 0) outcome_fail(outcome, FAULT_STUCK, "filecleanup %s %s ended with status %d", verb, path, status);
-  return status == 0;
+  const bool fine = status >= 0 && WIFEXITED(status) && WEXITSTATUS(status) == expected;
+  if (!fine) outcome_fail(outcome, FAULT_STUCK, "filecleanup %s %s ended with status %d", verb, operand, status);
+  return fine;
+}
+
+bool crew_command(struct crew *crew, const char *verb, const char *path, struct outcome *outcome) {
+  char whole[512];
+  (void)snprintf(whole, sizeof whole, "%s/%s", crew->root, path);
+  return run_command(crew, verb, whole, 0, outcome);
+}
+
+bool crew_end(struct crew *crew, int session, bool held, struct outcome *outcome) {
+  char name[] = {(char)('A' + session), '\0'};
+  return run_command(crew, "end", name, held ? 75 : 0, outcome);
 }
 
 bool crew_next_start(struct crew *crew, struct outcome *outcome) {
   char *argv[] = {"/bin/true", NULL};
   if (!has_shim(crew)) return true;
-  const pid_t pid = start_program(crew, true, true, argv);
+  const pid_t pid = start_program(crew, true, -1, true, argv);
   const int pidfd = pid < 0 ? -1 : pidfd_open_(pid);
   const bool dead = pidfd >= 0 && fd_ready(pidfd, -1, STUCK_MS);
   int status = -1;

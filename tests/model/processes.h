@@ -52,6 +52,8 @@ bool crew_meet(struct crew *crew, int number, struct outcome *outcome); /* takes
 bool crew_sweep(struct crew *crew, long kill_us, struct outcome *outcome);
 /* `filecleanup VERB PATH`, of a path below the root as it is called on disk. */
 bool crew_command(struct crew *crew, const char *verb, const char *path, struct outcome *outcome);
+/* `filecleanup end` of a named session; held: a process of it lives. */
+bool crew_end(struct crew *crew, int session, bool held, struct outcome *outcome);
 
 bool crew_tell(struct crew *crew, int number, const char *line);
 /* The answer: `error` 0 or errno, `made` the name that was made. */

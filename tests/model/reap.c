@@ -261,7 +261,7 @@ static bool deletes(const struct model *m, int session) {
   case ON_EXIT_REPORT:
     return m->without == RULE_ON_EXIT_KEEP;
   case ON_EXIT_KEEP_ON_FAILURE:
-    return !m->sessions[session].failed || m->without == RULE_ON_EXIT_FAILURE;
+    return (!m->sessions[session].failed && !m->policy.named) || m->without == RULE_ON_EXIT_FAILURE;
   default:
     return true;
   }

@@ -49,6 +49,7 @@ struct moved_out {
 
 struct session {
   bool started, live, orphan;
+  bool ended;        /* a named one: somebody has said so */
   int leader;        /* the process that began it */
   bool failed;       /* the leader has not ended by itself with status 0 (so far) */
   int cleared;       /* clock of the last N2 event; what was born up to it is no longer tracked in users' directories */
@@ -97,6 +98,7 @@ enum rule {
   RULE_KEEP_COMPANION, /* N4 beside what a glob keeps */
   RULE_KEEP,           /* filecleanup keep */
   RULE_UNTRACK,        /* filecleanup untrack */
+  RULE_NAMED,          /* a named session goes on without processes */
   RULE_SWEEP_LINKS,    /* a sweep takes regular files only */
   RULE_SWEEP_OPEN,     /* and nothing that is open */
   RULE_SWEEP_USED,     /* and nothing that a neighbour uses */
@@ -141,7 +143,8 @@ bool model_can(const struct model *m, const struct action *action);
 /* Does the action: 0 or the errno that the program must see. */
 int model_apply(struct model *m, const struct action *action);
 
-bool model_session_over(const struct model *m, int session); /* started, and no process of it is left */
+bool model_is_empty(const struct model *m, int session);     /* no process of it is left */
+bool model_session_over(const struct model *m, int session); /* started, empty, and not going on for its name */
 bool model_other_lives(const struct model *m, int session);
 
 /* The session's end: takes out of the world what must be gone, and names what may be. */

@@ -24,6 +24,7 @@ static const char *rule_name(enum rule rule) {
       [RULE_KEEP_COMPANION] = "N4 beside what KEEP keeps",
       [RULE_KEEP] = "filecleanup keep",
       [RULE_UNTRACK] = "filecleanup untrack",
+      [RULE_NAMED] = "named sessions go on",
       [RULE_SWEEP_LINKS] = "sweeps, regular files only",
       [RULE_SWEEP_OPEN] = "sweeps, nothing that is open",
       [RULE_SWEEP_USED] = "sweeps, nothing that a neighbour uses",
