@@ -156,6 +156,13 @@ static bool companion_of(const char *leaf, char *main, size_t size) {
   return false;
 }
 
+/* What a glob keeps stays, and its companions with it. */
+static bool is_kept(const struct fc_ground *g, const struct fc_node *node) {
+  if (!g->header->policy.keep[0]) return false;
+  char *path = fc_arena_alloc(&g->registry->arena, PATH_BYTES); /* names of this kind are few */
+  return !path || fc_registry_path(node, path, PATH_BYTES) == 0 || fc_ground_kept(g->header, path);
+}
+
 bool fc_ground_is_companion(struct fc_ground *g, struct fc_node *parent, int fd, const char *leaf) {
   char main[NAME_MAX + 1];
   if (!companion_of(leaf, main, sizeof main)) return false;
@@ -165,7 +172,7 @@ bool fc_ground_is_companion(struct fc_ground *g, struct fc_node *parent, int fd,
   if (rc == -ENOENT) return false;
   if (rc < 0) return true;
   const struct fc_node *node = fc_registry_child(g->registry, parent, main, strlen(main), false);
-  return !fc_ownership_tracked(g->registry, node) || !fc_ground_same(g, &node->identity, &now);
+  return !fc_ownership_tracked(g->registry, node) || !fc_ground_same(g, &node->identity, &now) || is_kept(g, node);
 }
 
 bool fc_ground_appeared(const struct fc_ground *g, const struct fc_node *node, const struct statx *st) {

@@ -90,12 +90,19 @@ static void count_made(struct fc_registry *r, const struct fc_replayed *rec) {
   if (process && process->program) process->program->created++;
 }
 
+static bool is_below_kept(const struct fc_node *node) {
+  for (; node; node = node->parent)
+    if (node->kept) return true;
+  return false;
+}
+
 static void track(struct fc_registry *r, const struct fc_replayed *rec, const char *path) {
   struct fc_node *node = fc_registry_find(r, path, true);
   if (!node || node == &r->root) return;
+  const bool kept = is_below_kept(node);
   node->seen = true;
-  node->tracked = !node->reserved;
-  node->why = FC_WHY_REPLACES;
+  node->tracked = !node->reserved && !kept;
+  node->why = kept ? FC_WHY_ASKED : FC_WHY_REPLACES;
   node->identity = rec->start.identity;
   node->born_ns = rec->start.time_ns;
   node->pid = rec->start.pid;
@@ -185,6 +192,13 @@ static struct fc_node *parent_of(struct fc_registry *r, const char *path, const 
   return node;
 }
 
+/* A directory above stands where something of the user's stood: so far all that is in it was spared. */
+static bool is_in_users(const struct fc_node *node) {
+  for (const struct fc_node *dir = node->parent; dir; dir = dir->parent)
+    if (dir->reserved) return true;
+  return false;
+}
+
 /* why: the reason when it is not tracked there. */
 static void move_node(struct fc_registry *r, struct fc_node *node, const char *path, uint64_t index,
                       bool was_ours_before, bool tracked, enum fc_why why) {
@@ -193,16 +207,18 @@ static void move_node(struct fc_registry *r, struct fc_node *node, const char *p
   if (!parent) return;
   const struct fc_node *there = fc_registry_child(r, parent, leaf, strlen(leaf), false);
   const bool reserved = there && there->reserved;
+  const bool was_users = is_in_users(node);
   if (!fc_registry_move(r, node, parent, leaf, strlen(leaf))) {
     untrack(node, why);
     return;
   }
   node->seen = true;
   node->reserved = reserved;
-  node->tracked = tracked && !reserved;
-  node->why = (uint8_t)(reserved ? FC_WHY_REPLACES : why);
+  const bool kept = is_below_kept(node);
+  node->tracked = tracked && !reserved && !kept && !was_users;
+  node->why = (uint8_t)(kept ? FC_WHY_ASKED : reserved ? FC_WHY_REPLACES : why);
   node->since = index;
-  if (node->tracked || (!was_ours_before && !reserved)) return;
+  if (node->tracked || (!was_ours_before && !reserved && !kept && !was_users)) return;
   /* With a directory that takes the place of the user's, or may hold his data, goes what is in it. */
   for (struct fc_node *below = fc_registry_postorder(node, NULL); below; below = fc_registry_postorder(node, below))
     if (below != node) untrack(below, FC_WHY_DIRECTORY);
@@ -324,6 +340,11 @@ static void untracked(struct fc_registry *r, const char *path) {
     untrack(n, FC_WHY_ASKED);
 }
 
+static void keep_below(struct fc_registry *r, const char *path) {
+  struct fc_node *top = fc_registry_find(r, path, true);
+  if (top) top->kept = true;
+}
+
 /* What the owner only expected is bound by then. */
 static void captured(struct fc_registry *r, const struct fc_replayed *rec) {
   struct fc_node *node = fc_registry_find(r, rec->path, false);
@@ -423,6 +444,7 @@ void fc_ownership_apply(struct fc_registry *r, const struct fc_replayed *rec) {
   case FC_REC_KEEP:
     reserve(r, rec->path, NULL);
     untracked(r, rec->path);
+    keep_below(r, rec->path);
     return;
   case FC_REC_UNTRACK:
     untracked(r, rec->path);

@@ -56,6 +56,7 @@ struct fc_node {
   bool tree;     /* asked: with all that is in it */
   bool expected; /* asked: nothing stood here when it was */
   bool reserved; /* N1: the name is the user's until the session ends */
+  bool kept;     /* somebody asked for that: so is what is made or brought below it */
   bool is_dir;
   bool used;       /* opened by this session while it existed (USED) */
   bool seen;       /* a record has spoken of what stands here */

@@ -27,6 +27,13 @@ static const struct {
     [VERB_FOPENW] = {"fopenw", SHAPE_TEXT},
     [VERB_FOPENA] = {"fopena", SHAPE_TEXT},
     [VERB_FOPENX] = {"fopenx", SHAPE_TEXT},
+    [VERB_END] = {"end", SHAPE_SESSION},
+    [VERB_SWEEP] = {"sweep", SHAPE_PROCESS},
+    [VERB_SWEEPKILL] = {"sweepkill", SHAPE_PROCESS},
+    [VERB_KEEP] = {"keep", SHAPE_PATH},
+    [VERB_UNTRACK] = {"untrack", SHAPE_PATH},
+    [VERB_TMPFILE] = {"tmpfile", SHAPE_TEXT},
+    [VERB_LINKFD] = {"linkfd", SHAPE_PATH},
     [VERB_MKSTEMP] = {"mkstemp", SHAPE_TEXT},
     [VERB_MKDTEMP] = {"mkdtemp", SHAPE_PATH},
     [VERB_MKDIR] = {"mkdir", SHAPE_PATH},
@@ -70,7 +77,47 @@ void action_print(FILE *out, const struct action *action) {
   fputc('\n', out);
 }
 
+static const char *const on_exits[ON_EXIT_COUNT] = {"delete", "keep", "keep-on-failure", "report"};
+static const char *const dirs_words[DIRS_COUNT] = {"empty", "keep", "recursive"};
+
+const char *on_exit_name(enum on_exit on_exit) { return on_exits[on_exit]; }
+const char *dirs_name(enum dirs dirs) { return dirs_words[dirs]; }
+
+static void policy_print(FILE *out, const struct policy *policy) {
+  if (policy->on_exit) fprintf(out, "policy ON_EXIT %s\n", on_exit_name(policy->on_exit));
+  if (policy->dirs) fprintf(out, "policy DIRS %s\n", dirs_name(policy->dirs));
+  if (policy->track_all) fprintf(out, "policy TRACK all\n");
+  if (policy->keep[0]) fprintf(out, "policy KEEP %s\n", policy->keep);
+  if (policy->named) fprintf(out, "policy named on\n");
+  if (policy->sweeps) fprintf(out, "policy sweeps on\n");
+}
+
+static int word_index(const char *word, const char *const *words, int count) {
+  int i = 0;
+  while (i < count && strcmp(words[i], word) != 0) i++;
+  return i;
+}
+
+static bool policy_read(const char *line, struct policy *policy) {
+  char name[16], value[32];
+  if (sscanf(line, "policy %15s %31s", name, value) != 2) return false;
+  if (strcmp(name, "ON_EXIT") == 0) {
+    policy->on_exit = (enum on_exit)word_index(value, on_exits, ON_EXIT_COUNT);
+    return policy->on_exit < ON_EXIT_COUNT;
+  }
+  if (strcmp(name, "DIRS") == 0) {
+    policy->dirs = (enum dirs)word_index(value, dirs_words, DIRS_COUNT);
+    return policy->dirs < DIRS_COUNT;
+  }
+  if (strcmp(name, "KEEP") == 0) strcpy(policy->keep, value);
+  policy->track_all |= strcmp(name, "TRACK") == 0 && strcmp(value, "all") == 0;
+  policy->sweeps |= strcmp(name, "sweeps") == 0 && strcmp(value, "on") == 0;
+  policy->named |= strcmp(name, "named") == 0 && strcmp(value, "on") == 0;
+  return strcmp(name, "KEEP") == 0 || strcmp(name, "TRACK") == 0 || strcmp(value, "on") == 0;
+}
+
 void list_print(FILE *out, const struct list *list) {
+  policy_print(out, &list->policy);
   if (list->runs_in != RUNS_IN_BOTH) fprintf(out, "mode %s\n", list->runs_in == RUNS_IN_BARE ? "bare" : "guardian");
   for (int i = 0; i < list->count; i++) action_print(out, &list->actions[i]);
 }
@@ -122,6 +169,8 @@ bool list_read(FILE *in, struct list *list, char why[160]) {
       list->runs_in = RUNS_IN_BARE;
     else if (strcmp(line, "mode guardian") == 0)
       list->runs_in = RUNS_IN_GUARDIAN;
+    else if (strncmp(line, "policy ", 7) == 0 && policy_read(line, &list->policy))
+      continue;
     else if (list->count == ACTIONS_MAX || !action_read(line, &list->actions[list->count++])) {
       (void)snprintf(why, 160, "%.150s", line); /* for a message: cut if long */
       return false;

@@ -8,10 +8,20 @@
  *   exec|exit|_exit|return|abort|kill PROCESS
  *   killguard 0 LETTER               the session's guardian is killed (nothing in bare mode)
  *   nextstart 0                      a program that does nothing is run under the shim
+ *   sweep 0                          a pass of the sweeper over each live session (policy sweeps; TTL=1us)
+ *   sweepkill 0                      the same, killed at some moment, and then a whole one
+ *   end 0 LETTER                     the command of that name (policy named)
+ *   keep|untrack 0 r PATH            the command of that name, for each live session
  *   VERB PROCESS STYLE PATH [TEXT or OTHER PATH]
  *
  * Process 0 is the outsider: a process without the shim. STYLE is how the path is given: r relative to the root of the
- * run, a absolute, d by directory file descriptor, c relative to the directory itself after chdir.
+ * run, a absolute, d by directory file descriptor, c relative to the directory itself after chdir, f the same after
+ * fchdir, s absolute and by syscall() instead of the libc function.
+ *
+ * A list may begin with what its sessions are told:
+ *   policy ON_EXIT delete|keep|keep-on-failure|report, policy DIRS empty|keep|recursive, policy TRACK own|all,
+ *   policy KEEP GLOB, policy sweeps on, policy named on (a session has its letter as name: `session` joins it when it
+ * is there, and it goes on until `end`)
  */
 #ifndef MODEL_ACTIONS_H
 #define MODEL_ACTIONS_H
@@ -34,6 +44,11 @@ enum verb {
   VERB_KILL,
   VERB_KILLGUARD,
   VERB_NEXTSTART,
+  VERB_END,
+  VERB_SWEEP,
+  VERB_SWEEPKILL,
+  VERB_KEEP,
+  VERB_UNTRACK,
   VERB_CREATE, /* O_CREAT|O_EXCL */
   VERB_OPEN,   /* O_CREAT|O_APPEND */
   VERB_TRUNC,  /* O_CREAT|O_TRUNC */
@@ -50,6 +65,8 @@ enum verb {
   VERB_UNLINK,
   VERB_REMOVE,
   VERB_SYMLINK, /* path, then the link's text */
+  VERB_TMPFILE, /* a nameless file in the directory of path */
+  VERB_LINKFD,  /* its (next) name */
   VERB_LINK,    /* existing path, then new path */
   VERB_RENAME,
   VERB_NOREPLACE,
@@ -68,12 +85,29 @@ struct action {
   char other[PATH_SIZE]; /* the second path; or the text to write, "-" for none */
 };
 
+/* What all sessions of a list are told; all zero is the default. */
+enum on_exit { ON_EXIT_DELETE, ON_EXIT_KEEP, ON_EXIT_KEEP_ON_FAILURE, ON_EXIT_REPORT, ON_EXIT_COUNT };
+enum dirs { DIRS_EMPTY, DIRS_KEEP, DIRS_RECURSIVE, DIRS_COUNT };
+
+struct policy {
+  enum on_exit on_exit;
+  enum dirs dirs;
+  bool track_all;
+  bool sweeps; /* everything is old enough to be swept at once */
+  bool named;
+  char keep[32]; /* one glob, "" = none */
+};
+
+const char *on_exit_name(enum on_exit on_exit);
+const char *dirs_name(enum dirs dirs);
+
 enum runs_in { RUNS_IN_BOTH, RUNS_IN_BARE, RUNS_IN_GUARDIAN };
 
 struct list {
   struct action actions[ACTIONS_MAX];
   int count;
   enum runs_in runs_in;
+  struct policy policy;
 };
 
 const char *verb_name(enum verb verb);

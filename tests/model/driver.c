@@ -97,7 +97,7 @@ static void session_ended(struct run *run, int session, enum verb death) {
     return;
   }
   model_reap(&run->model, session);
-  if (run->engine == ENGINE_BARE)
+  if (run->engine == ENGINE_BARE || run->model.policy.named)
     settle(run, when);
   else
     judge(run, when);
@@ -109,6 +109,8 @@ static void process_died(struct run *run, const struct action *action) {
   if (!crew_see_death(&run->crew, action->process, run->outcome)) return;
   if (model_session_over(&run->model, session))
     session_ended(run, session, action->verb);
+  else if (has_stand_in(run) && run->settings->without == RULE_NAMED && model_is_empty(&run->model, session))
+    stand_in_clean(&run->stand_in, session, run->root, &run->aliases), judge(run, "after the end of a process");
   else
     judge(run, "after the end of a process that is not the last");
 }
@@ -132,10 +134,18 @@ static void line_of(const struct run *run, const struct action *action, char lin
                  shape == SHAPE_TWO_PATHS ? other : action->other);
 }
 
+/* DIRS=recursive asks which of two was born first, and the clock of a file system may stand still for 10 ms. */
+static void wait_for_a_tick(const struct run *run, enum verb verb) {
+  const struct timespec tick = {0, 12000000};
+  if (run->model.policy.dirs == DIRS_RECURSIVE && (verb == VERB_MKDIR || verb == VERB_MKDTEMP))
+    (void)nanosleep(&tick, NULL);
+}
+
 static void do_on_tree(struct run *run, const struct action *action) {
   char line[800], made[64] = "-";
   int error = 0;
   line_of(run, action, line);
+  wait_for_a_tick(run, action->verb);
   if (!crew_tell(&run->crew, action->process, line) ||
       !crew_hear(&run->crew, action->process, &error, made, run->outcome)) {
     outcome_fail(run->outcome, FAULT_STUCK, "process %d is gone: %s", action->process, line);
@@ -189,11 +199,31 @@ static bool may_kill_inside(const struct run *run, const struct action *action) 
   for (int i = 1; i < PROCESSES_MAX; i++)
     alive += run->model.processes[i].live && run->model.processes[i].session == session;
   return run->settings->kill_anytime && session >= 0 && alive > 1 && action->verb != VERB_MKSTEMP &&
-         action->verb != VERB_MKDTEMP && action->verb != VERB_EXCHANGE && rand() % 12 == 0;
+         action->verb != VERB_MKDTEMP && action->verb != VERB_EXCHANGE && action->verb != VERB_TMPFILE &&
+         action->verb != VERB_LINKFD && rand() % 12 == 0;
+}
+
+static void do_end(struct run *run, const struct action *action) {
+  const bool held = !model_is_empty(&run->model, action->peer);
+  (void)apply(run, action);
+  if (!crew_end(&run->crew, action->peer, held, run->outcome)) return;
+  if (held)
+    judge(run, "after a session was told to end");
+  else
+    session_ended(run, action->peer, VERB_EXIT);
+}
+
+static void do_sweep(struct run *run, const struct action *action) {
+  const bool killed = action->verb == VERB_SWEEPKILL;
+  (void)apply(run, action);
+  if (has_stand_in(run)) stand_in_sweep(&run->stand_in, run->root, &run->aliases);
+  if (killed && !crew_sweep(&run->crew, rand() % 1500, run->outcome)) return;
+  if (crew_sweep(&run->crew, -1, run->outcome))
+    judge(run, killed ? "after a killed sweep and a whole one" : "after a sweep");
 }
 
 static void do_action(struct run *run, const struct action *action) {
-  char line[800], made[64];
+  char line[800], made[64], path[2 * PATH_SIZE];
   int error = 0;
   switch (action->verb) {
   case VERB_SESSION:
@@ -215,6 +245,7 @@ static void do_action(struct run *run, const struct action *action) {
     return;
   case VERB_EXEC:
     line_of(run, action, line);
+    (void)apply(run, action);
     if (crew_tell(&run->crew, action->process, line) && crew_meet(&run->crew, action->process, run->outcome))
       judge(run, "after an exec");
     return;
@@ -232,6 +263,20 @@ static void do_action(struct run *run, const struct action *action) {
     return;
   case VERB_KILLGUARD:
     crew_kill_guardian(&run->crew, action->peer);
+    return;
+  case VERB_END:
+    do_end(run, action);
+    return;
+  case VERB_SWEEP:
+  case VERB_SWEEPKILL:
+    do_sweep(run, action);
+    return;
+  case VERB_KEEP:
+  case VERB_UNTRACK:
+    alias_to_disk(&run->aliases, action->path, path);
+    (void)apply(run, action);
+    if (crew_command(&run->crew, verb_name(action->verb), path, run->outcome))
+      judge(run, "after somebody asked from outside");
     return;
   case VERB_NEXTSTART:
     reap_orphans(run);
@@ -258,8 +303,11 @@ static void do_list(struct run *run, const struct list *list) {
       const struct action end = {.verb = VERB_EXIT, .process = p};
       do_action(run, &end);
     }
-  for (int s = 0; s < SESSIONS_MAX && run->outcome->fault == FAULT_NONE; s++)
+  for (int s = 0; s < SESSIONS_MAX && run->outcome->fault == FAULT_NONE; s++) {
+    const struct action end = {.verb = VERB_END, .peer = s};
+    if (model_can(&run->model, &end)) do_action(run, &end);
     if (run->model.sessions[s].orphan) reap_orphans(run);
+  }
 }
 
 void driver_run(const struct list *list, enum engine engine, const struct settings *settings, struct outcome *outcome) {
@@ -278,12 +326,12 @@ void driver_run(const struct list *list, enum engine engine, const struct settin
     (void)snprintf(path, sizeof path, "%s%s", run.root, parts[i]);
     made = made && mkdir(path, i == 3 ? 0700 : 0755) == 0;
   }
-  if (!made || !crew_open(&run.crew, run.root, settings->build, engine)) {
+  if (!made || !crew_open(&run.crew, run.root, settings->build, engine, &list->policy)) {
     outcome_fail(outcome, FAULT_STUCK, "cannot make %s: %s", path, strerror(errno));
     return;
   }
-  model_start(&run.model);
-  stand_in_start(&run.stand_in, engine == ENGINE_NAIVE, settings->without);
+  model_start(&run.model, &list->policy);
+  if (has_stand_in(&run)) stand_in_start(&run.stand_in, &list->policy, engine == ENGINE_NAIVE, settings->without);
   if (crew_start(&run.crew, 0, -1, outcome)) do_list(&run, list);
   crew_close(&run.crew);
 }

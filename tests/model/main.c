@@ -1,10 +1,15 @@
 /* The model test: lists of actions, run by real processes under the shim, against a plain model of who owns which name.
  *
- *   model [--lists N] [--seed S] [--actions K] [--mode bare|guardian|both] [--jobs N] [--list-file FILE]...
+ *   model [--lists N] [--seconds T] [--seed S] [--actions K] [--mode bare|guardian|both|each] [--jobs N] [--list-file
+ * FILE]...
  *         [--build DIR] [--fixed DIR] [--keep DIR] [--kill-anytime] [--self-check] [-v]
  *
- * The lists in tests/model/lists run first. A list that fails is shortened while it still fails, printed, and kept as
- * a file for --list-file. Exit status: 0 all is well, 1 a list failed, 2 usage, 77 nothing to test is built.
+ * Ends after N lists, or at the first list that begins after T seconds (0, the default: no limit).
+ *
+ * The lists in tests/model/lists run first, in both modes. `each` (the default) runs every other random list in bare
+ * mode and the rest under a guardian; the list of a seed and number has the same mode each time. A list that fails is
+ * shortened while it still fails, printed, and kept as a file for --list-file. Exit status: 0 all is well, 1 a list
+ * failed, 2 usage, 77 nothing to test is built.
  *
  * --self-check asks whether the judge is any good (self_check.h), and needs no shim.
  */
@@ -20,6 +25,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef FC_BUILD_DIR
@@ -30,9 +36,10 @@ enum { JOBS_MAX = 64, FIXED_MAX = 200 };
 
 struct options {
   long lists;
+  long seconds;
   unsigned long long seed;
   int actions, jobs;
-  bool bare, guardian, self_check, kill_anytime, verbose;
+  bool bare, guardian, alternate, self_check, kill_anytime, verbose;
   const char *build, *keep;
   char *files[FIXED_MAX];
   int file_count;
@@ -150,10 +157,12 @@ static bool run_job(const struct options *options, int job, const char *scratch,
   srand((unsigned)options->seed + (unsigned)job);
   for (int i = job; i < options->file_count && !shared->stop; i += options->jobs)
     if (!try_file(options, options->files[i], &settings, &shared->jobs[job])) fine = false;
-  for (long i = job; i < options->lists && !shared->stop; i += options->jobs) {
+  const time_t until = options->seconds ? time(NULL) + options->seconds : 0;
+  for (long i = job; i < options->lists && !shared->stop && (!until || time(NULL) < until); i += options->jobs) {
     static struct list list;
     char name[64];
     list_generate(&list, first_seed + (unsigned long long)i, options->actions);
+    if (options->alternate) list.runs_in = i / 2 % 2 ? RUNS_IN_GUARDIAN : RUNS_IN_BARE;
     (void)snprintf(name, sizeof name, "seed-%llu-list-%ld", options->seed, i);
     if (!try_list(options, name, &list, &settings, &shared->jobs[job])) {
       fine = false;
@@ -239,19 +248,24 @@ static bool built(const struct options *options) {
 }
 
 static int usage(void) {
-  fprintf(stderr, "usage: model [--lists N] [--seed S] [--actions K] [--mode bare|guardian|both] [--jobs N]\n"
-                  "             [--list-file FILE]... [--build DIR] [--fixed DIR] [--keep DIR] [--kill-anytime]\n"
-                  "             [--self-check] [-v]\n");
+  fprintf(
+      stderr,
+      "usage: model [--lists N] [--seconds T] [--seed S] [--actions K] [--mode bare|guardian|both|each] [--jobs N]\n"
+      "             [--list-file FILE]... [--build DIR] [--fixed DIR] [--keep DIR] [--kill-anytime]\n"
+      "             [--self-check] [-v]\n");
   return 2;
 }
 
 int main(int argc, char **argv) {
-  static const struct option longs[] = {
-      {"lists", 1, NULL, 'l'}, {"seed", 1, NULL, 's'},         {"actions", 1, NULL, 'a'},    {"mode", 1, NULL, 'm'},
-      {"jobs", 1, NULL, 'j'},  {"list-file", 1, NULL, 'f'},    {"build", 1, NULL, 'b'},      {"fixed", 1, NULL, 'x'},
-      {"keep", 1, NULL, 'k'},  {"kill-anytime", 0, NULL, 'K'}, {"self-check", 0, NULL, 'S'}, {"verbose", 0, NULL, 'v'},
-      {NULL, 0, NULL, 0}};
-  static struct options options = {.lists = 1000, .seed = 1, .actions = 30, .bare = true, .guardian = true};
+  static const struct option longs[] = {{"lists", 1, NULL, 'l'},        {"seconds", 1, NULL, 't'},
+                                        {"seed", 1, NULL, 's'},         {"actions", 1, NULL, 'a'},
+                                        {"mode", 1, NULL, 'm'},         {"jobs", 1, NULL, 'j'},
+                                        {"list-file", 1, NULL, 'f'},    {"build", 1, NULL, 'b'},
+                                        {"fixed", 1, NULL, 'x'},        {"keep", 1, NULL, 'k'},
+                                        {"kill-anytime", 0, NULL, 'K'}, {"self-check", 0, NULL, 'S'},
+                                        {"verbose", 0, NULL, 'v'},      {NULL, 0, NULL, 0}};
+  static struct options options = {
+      .lists = 1000, .seed = 1, .actions = 30, .bare = true, .guardian = true, .alternate = true};
   char fixed[512], build[PATH_MAX], commas[3][32];
   options.build = FC_BUILD_DIR;
   options.keep = NULL; /* beside what was tested */
@@ -260,6 +274,9 @@ int main(int argc, char **argv) {
   for (int c; (c = getopt_long(argc, argv, "v", longs, NULL)) != -1;) switch (c) {
     case 'l':
       options.lists = atol(optarg);
+      break;
+    case 't':
+      options.seconds = atol(optarg);
       break;
     case 's':
       options.seed = strtoull(optarg, NULL, 10);
@@ -270,6 +287,7 @@ int main(int argc, char **argv) {
     case 'm':
       options.bare = strcmp(optarg, "guardian") != 0;
       options.guardian = strcmp(optarg, "bare") != 0;
+      options.alternate = strcmp(optarg, "each") == 0;
       break;
     case 'j':
       options.jobs = atoi(optarg);
@@ -313,7 +331,9 @@ int main(int argc, char **argv) {
   (void)signal(SIGPIPE, SIG_IGN);
 
   struct tally sum = {0};
+  const time_t began = time(NULL);
   const bool fine = run_jobs(&options, &sum);
+  const long seconds = (long)(time(NULL) - began);
   if (options.self_check) return fine ? 0 : 1;
   const long wrong = sum.faults[FAULT_WRONG], leaks = sum.faults[FAULT_LEAK] + sum.leaks;
   printf("model: %s lists, %s actions, %d-%d processes, %ld wrong deletions, %ld leaks%s, %ld undecided (may), %s "
@@ -321,6 +341,8 @@ int main(int argc, char **argv) {
          with_commas(sum.lists, commas[0]), with_commas(sum.actions, commas[1]), sum.fewest, sum.most, wrong, leaks,
          options.kill_anytime ? " (excused: killed inside an action)" : "", sum.undecided,
          with_commas(sum.deletions, commas[2]));
+  printf("model: %ld s, %ld lists a second on %d at once\n", seconds, sum.lists / (seconds > 0 ? seconds : 1),
+         options.jobs);
   if (sum.faults[FAULT_STRANGER] || sum.faults[FAULT_ANSWER] || sum.faults[FAULT_STUCK])
     printf("model: also %ld strangers, %ld wrong answers, %ld stuck\n", sum.faults[FAULT_STRANGER],
            sum.faults[FAULT_ANSWER], sum.faults[FAULT_STUCK]);

@@ -108,6 +108,14 @@ void rules_moved(struct model *m, const char *from, const char *to) {
     m->moved[m->moved_count] = (struct moved_out){m->moved[i].session, MAYBE, ""};
     top_of(to, m->moved[m->moved_count++].top);
   }
+  for (int i = 0, count = m->asked_count; i < count; i++) {
+    struct asked *asked = &m->asked[i];
+    if (!at_or_below(asked->path, from) && !at_or_below(asked->path, to)) continue;
+    asked->sure = MAYBE; /* the request goes along with the directory, or stays with the name */
+    if (!in_base(to) || !at_or_below(asked->path, from) || m->asked_count == ASKED_MAX) continue;
+    m->asked[m->asked_count] = *asked;
+    path_replace_prefix(m->asked[m->asked_count++].path, from, to);
+  }
   for (int i = 0, count = m->use_count; i < count; i++) {
     struct use *use = &m->uses[i];
     if (at_or_below(use->path, from) && m->use_count < USES_MAX) {
@@ -183,10 +191,41 @@ static void data_may_have_moved(struct model *m, int process, const char *path, 
 
 /* ---- events ---- */
 
+static enum sure asked_for(const struct model *m, int session, const char *path) {
+  enum sure sure = NO;
+  for (int i = 0; i < m->asked_count; i++)
+    if (m->asked[i].session == session && at_or_below(path, m->asked[i].path)) sure = sure_or(sure, m->asked[i].sure);
+  return sure;
+}
+
 void rules_created(struct model *m, int process, const char *path, enum sure proof) {
   const int session = m->processes[process].session;
   if (session < 0 || !in_base(path)) return;
-  claim_add(m, session, process, path, sure_and(proof, sure_not(rules_reserved(m, session, path))));
+  const enum sure users = sure_or(asked_for(m, session, path), rules_reserved(m, session, path));
+  claim_add(m, session, process, path, sure_and(proof, sure_not(users)));
+}
+
+/* N5 for O_TMPFILE: the session made the object, but data of the user's that moved since may be in it. */
+void rules_link_held(struct model *m, int process, const char *to, enum sure proof) {
+  const struct process *p = &m->processes[process];
+  const struct session *session = &m->sessions[p->session];
+  enum sure fresh_still = p->held_at <= session->maybe_cleared ? MAYBE : YES;
+  if (p->held_at <= session->cleared) fresh_still = NO;
+  if (m->without == RULE_TMPFILE) fresh_still = YES;
+  rules_created(m, process, to, sure_and(proof, fresh_still));
+}
+
+void rules_asked(struct model *m, const char *path, bool keep) {
+  if (m->without == (keep ? RULE_KEEP : RULE_UNTRACK)) return;
+  for (int s = 0; s < SESSIONS_MAX; s++) {
+    if (!m->sessions[s].live) continue;
+    claims_limit(m, s, path, NO);
+    if (!keep) continue;
+    reserve(m, s, path, YES);
+    if (m->asked_count == ASKED_MAX) model_confused("asked too often", path);
+    m->asked[m->asked_count] = (struct asked){s, YES, ""};
+    path_set(m->asked[m->asked_count++].path, path);
+  }
 }
 
 void rules_truncated(struct model *m, int process, const char *path, enum sure proof) {
@@ -230,6 +269,8 @@ void rules_linked(struct model *m, int process, const char *from, const char *to
       own_inode = sure_or(own_inode, m->claims[i].sure);
   if (own_inode != NO && m->without != RULE_N5 && rules_tracked(m, session, from) != YES)
     own_inode = MAYBE; /* its own under another name, but not surely under the one that it linked */
+  const int object = world_object(&m->world, from);
+  if (m->nameless[object] && m->makers[object] == session + 1) own_inode = sure_or(own_inode, MAYBE);
   own_inode = sure_and(own_inode, fresh(m, session, from));
   rules_created(m, process, to, sure_and(proof, own_inode));
 }
@@ -254,7 +295,8 @@ void rules_renamed(struct model *m, int process, const char *from, const char *t
   claims_limit(m, session, to, NO); /* what was claimed at the new name has been replaced */
   if (!in_base(from)) return;
   /* Brought onto a name of the user's (now, or since N1) it is the user's, with all that it brings along. */
-  const enum sure limit = sure_and(is_fresh, sure_and(sure_not(onto_users), sure_not(rules_reserved(m, session, to))));
+  const enum sure users = in_base(to) ? sure_or(rules_reserved(m, session, to), asked_for(m, session, to)) : NO;
+  const enum sure limit = sure_and(is_fresh, sure_and(sure_not(onto_users), sure_not(users)));
   claims_limit(m, session, from, sure_and(in_base(to) ? limit : NO, proof));
   claims_move(m, session, from, to);
 }

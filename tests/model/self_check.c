@@ -15,6 +15,19 @@ static const char *rule_name(enum rule rule) {
       [RULE_N5] = "N5, links",
       [RULE_IDENTITY] = "identity",
       [RULE_HAND_OVER] = "hand-over to a live session",
+      [RULE_TMPFILE] = "N2 for nameless objects",
+      [RULE_ON_EXIT_KEEP] = "ON_EXIT=keep and report",
+      [RULE_ON_EXIT_FAILURE] = "ON_EXIT=keep-on-failure",
+      [RULE_DIRS_KEEP] = "DIRS=keep",
+      [RULE_RECURSIVE_BORN] = "DIRS=recursive, not what was born before",
+      [RULE_KEEP_GLOB] = "KEEP",
+      [RULE_KEEP_COMPANION] = "N4 beside what KEEP keeps",
+      [RULE_KEEP] = "filecleanup keep",
+      [RULE_UNTRACK] = "filecleanup untrack",
+      [RULE_NAMED] = "named sessions go on",
+      [RULE_SWEEP_LINKS] = "sweeps, regular files only",
+      [RULE_SWEEP_OPEN] = "sweeps, nothing that is open",
+      [RULE_SWEEP_USED] = "sweeps, nothing that a neighbour uses",
   };
   return names[rule];
 }

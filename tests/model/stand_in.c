@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-void stand_in_start(struct stand_in *stand_in, bool by_name, enum rule without) {
+void stand_in_start(struct stand_in *stand_in, const struct policy *policy, bool by_name, enum rule without) {
   memset(stand_in, 0, sizeof *stand_in);
-  model_start(&stand_in->model);
+  model_start(&stand_in->model, policy);
   stand_in->model.without = without;
   stand_in->by_name = by_name;
 }
@@ -39,10 +39,22 @@ static void remove_path(const char *path, const char *root, const struct aliases
   (void)remove(whole); /* gone already, or not empty: fine */
 }
 
+/* What the model says of both: it also takes what it need not take of what recursive allows. */
+static void remove_by_rules(const struct stand_in *stand_in, const char *root, const struct aliases *aliases) {
+  const struct model *m = &stand_in->model;
+  for (size_t length = PATH_SIZE; m->policy.dirs == DIRS_RECURSIVE && length > 0; length--)
+    for (int i = 0; i < m->may_count; i++)
+      if (strlen(m->may[i]) == length) remove_path(m->may[i], root, aliases);
+  for (int i = 0; i < m->gone_count; i++) remove_path(m->gone[i].path, root, aliases);
+}
+
+void stand_in_sweep(struct stand_in *stand_in, const char *root, const struct aliases *aliases) {
+  if (!stand_in->by_name) remove_by_rules(stand_in, root, aliases);
+}
+
 void stand_in_clean(struct stand_in *stand_in, int session, const char *root, const struct aliases *aliases) {
   model_reap(&stand_in->model, session);
-  for (int i = 0; !stand_in->by_name && i < stand_in->model.gone_count; i++)
-    remove_path(stand_in->model.gone[i].path, root, aliases);
+  if (!stand_in->by_name) remove_by_rules(stand_in, root, aliases);
   for (int i = stand_in->created_count - 1; stand_in->by_name && i >= 0; i--)
     if (stand_in->created[i].session == session) remove_path(stand_in->created[i].path, root, aliases);
 }

@@ -1,5 +1,7 @@
 /* ownership: the rules N1, N2 and N5 by records alone. */
 #include <criterion/criterion.h>
+#include <limits.h>
+#include <string.h>
 
 #include "journal_world.h"
 
@@ -83,6 +85,19 @@ Test(ownership, a_rename_takes_the_children_along) {
   cr_expect(world_tracked(&registry, "e"));
   cr_expect(world_tracked(&registry, "e/f"));
   cr_expect_not(world_tracked(&registry, "d/f"));
+}
+
+/* Found by fuzzing: such a leaf overran a buffer of NAME_MAX when it was exchanged. */
+Test(ownership, a_record_of_a_name_longer_than_any_can_be_makes_no_such_node) {
+  char name[400];
+  memset(name, 'n', sizeof name - 1);
+  name[sizeof name - 1] = '\0';
+  world_create(&world, 1, "f", 10, false);
+  world_rename_new(&world, 1, "f", 10, name);
+  replay();
+  for (struct fc_node *n = fc_registry_postorder(&registry.root, NULL); n; n = fc_registry_postorder(&registry.root, n))
+    cr_expect_leq(n->leaf_len, NAME_MAX);
+  cr_expect_not(world_tracked(&registry, "f"), "it was renamed, who knows where to");
 }
 
 Test(ownership, a_rename_over_the_users_file_untracks) {
@@ -187,4 +202,34 @@ Test(ownership, what_somebody_asked_to_untrack_tells_so_with_what_is_in_it) {
   replay();
   cr_expect_eq(why("d"), FC_WHY_ASKED);
   cr_expect_eq(why("d/f"), FC_WHY_ASKED);
+}
+
+/* Found by the model test: with TRACK=all nothing else spared it. */
+Test(ownership, what_comes_into_a_kept_directory_is_kept_too) {
+  const struct fc_record asked = {.type = FC_REC_KEEP, .pid = 9, .path = {NULL, 0, "d", 1}};
+  cr_assert_geq(fc_journal_append(&world.session.journal, &asked), 0);
+  world_create(&world, 1, "before", 9, false);
+  world_create(&world, 1, "d/e", 10, true);
+  world_create(&world, 1, "d/e/f", 11, false);
+  world_rename_new(&world, 1, "before", 9, "d/brought");
+  world_create(&world, 1, "other", 12, false);
+  replay();
+  cr_expect_not(world_tracked(&registry, "d/e"));
+  cr_expect_not(world_tracked(&registry, "d/e/f"));
+  cr_expect_not(world_tracked(&registry, "d/brought"));
+  cr_expect(world_tracked(&registry, "other"));
+}
+
+/* Found by the model test: what was spared for the directory above it was deleted at its new place. */
+Test(ownership, what_was_made_in_the_users_tree_stays_his_when_it_is_moved_out_of_it) {
+  world_rename_onto(&world, 1, "u", 999, "v", 0);
+  world_create(&world, 1, "v/w/made", 10, true);
+  world_create(&world, 1, "v/w/made/f", 11, false);
+  world_create(&world, 1, "v/x/f", 12, false);
+  world_rename_new(&world, 1, "v/w/made", 10, "published");
+  world_rename_new(&world, 1, "v/x", 998, "x");
+  replay();
+  cr_expect_not(world_tracked(&registry, "published"));
+  cr_expect_not(world_tracked(&registry, "published/f"));
+  cr_expect_not(world_tracked(&registry, "x/f"));
 }
