@@ -15,8 +15,9 @@
 #define LINE_BYTES 1024
 #define OWNER_PAGE 4096u
 #define BASE_TRIES 4
-#define STARTUP_NS INT64_C(300000000000) /* others may be at work on what is left; a program must start all the same   \
-                                          */
+#define STARTUP_NS                                                                                                     \
+  INT64_C(300000000000) /* others may be at work on what is left; a program must start all the same                    \
+                         */
 #define BASE_MODE 0700
 #define ADOPT_PAUSE_MS 5
 #define MADV_DONTFORK_ 10
@@ -197,7 +198,7 @@ static int begin_session(fcm_manager *m, char *message, size_t size) {
     const int made = make_base(m->config.base);
     int fd = made < 0 ? made : fc_sys_openat(AT_FDCWD, m->config.base, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
     if (fd < 0) {
-      (void)snprintf(message, size, "filecleanup: base \"%s\": %s", m->config.base, strerror(-fd));
+      (void)snprintf(message, size, "filecleanup: base \"%.700s\": %s", m->config.base, strerror(-fd));
       rc = fd;
       if (made > 0) fc_base_remove(m->config.base, (unsigned)made, INT64_MIN);
       break;
