@@ -207,7 +207,8 @@ static enum verdict capture_and_remove(struct fc_reaper *r, const struct found *
   }
   /* Between the first look and the capture somebody may have begun to use it. */
   const bool sees = fc_reaper_look_around(r);
-  const bool wanted = fc_neighbour_using(r->neighbours.first, f->path) || !is_still(r, f);
+  const bool wanted = fc_neighbour_using(r->neighbours.first, f->path) || !is_still(r, f) ||
+                      (r->spares && r->spares(r->spares_context, f->path));
   if (!sees || wanted)
     rc = -EBUSY;
   else
