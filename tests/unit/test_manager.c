@@ -858,13 +858,20 @@ Test(manager, a_child_that_lives_on_does_not_keep_it_alive) {
   cr_assert_eq(fcm_destroy(m), 0);
 }
 
+/* ThreadSanitizer ends a fork child that starts a thread when its parent had any. */
+#if defined(__SANITIZE_THREAD__)
+#define CHILD_MAY_START_THREADS false
+#else
+#define CHILD_MAY_START_THREADS true
+#endif
+
 Test(manager, a_child_adopts_what_its_parent_has_abandoned) {
   int told[2];
   cr_assert_eq(pipe(told), 0);
   const pid_t parent = fork();
   if (parent == 0) {
     struct fcm_options options = world_options();
-    options.enable_periodic_cleanup = true;
+    options.enable_periodic_cleanup = CHILD_MAY_START_THREADS;
     fcm_manager *m = fcm_create(&options);
     write_file(in_base("f"), "x");
     if (fcm_track_file(m, in_base("f")) < 0 || fcm_track_file(m, in_base("later")) < 0) _exit(1);
@@ -876,8 +883,9 @@ Test(manager, a_child_adopts_what_its_parent_has_abandoned) {
     if (stands(in_base("f")) && fcm_adopt(m) == 0 && fcm_adopt(m) == 0) {
       struct fcm_stats stats;
       write_file(in_base("later"), "x");
-      if (fcm_get_stats(m, &stats) == 0 && stats.tracked_files == 2 && stats.periodic_cleanup_running &&
-          fcm_destroy(m) == 0 && fcm_destroy(other) == 0 && !stands(in_base("f")) && !stands(in_base("later")))
+      if (fcm_get_stats(m, &stats) == 0 && stats.tracked_files == 2 &&
+          stats.periodic_cleanup_running == CHILD_MAY_START_THREADS && fcm_destroy(m) == 0 && fcm_destroy(other) == 0 &&
+          !stands(in_base("f")) && !stands(in_base("later")))
         verdict = 'y';
     }
     (void)!write(told[1], &verdict, 1);
