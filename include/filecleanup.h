@@ -185,7 +185,7 @@ FCM_API int fcm_cleanup_directory(fcm_manager *manager, const char *path, bool r
  * NULL) counts them. */
 FCM_API int fcm_cleanup_old_files(fcm_manager *manager, int64_t max_age, struct fcm_result *result);
 
-/* Removes all that is tracked, and forgets what was expected and has not come. As fcm_cleanup_old_files. */
+/* Removes all that is tracked; what was expected and has not come stays tracked. As fcm_cleanup_old_files. */
 FCM_API int fcm_cleanup_all_tracked(fcm_manager *manager, struct fcm_result *result);
 
 /* A thread calls fcm_cleanup_old_files(manager, FCM_DEFAULT) every interval, the first time after one. All signals are

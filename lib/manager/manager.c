@@ -363,7 +363,7 @@ int fcm_destroy(fcm_manager *m) {
   shut_down_part(m);
   (void)fcm_stop_periodic_cleanup(m);
   const bool removes = m->options.cleanup_after_processing && !m->keeps;
-  if (removes) (void)fcm_cleanup_all_tracked(m, NULL);
+  if (removes) fc_cleaning_last(m);
   fc_reaper_rest(&m->reaper);
   bool done = true;
   if (fc_tracking_is_empty(m))

@@ -29,6 +29,7 @@ struct worker {
   unsigned number;
   unsigned seed;
   const char *wrong;
+  int error;
 };
 
 static unsigned draw(struct worker *w, unsigned below) {
@@ -85,6 +86,7 @@ static const char *one_round(struct worker *w) {
 static void *work(void *context) {
   struct worker *w = context;
   while (!w->wrong && !__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) w->wrong = one_round(w);
+  w->error = errno;
   return NULL;
 }
 
@@ -138,7 +140,7 @@ Test(manager_threads, sixteen_threads_and_forks_lose_nothing_and_count_nothing_t
   __atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
   for (unsigned i = 0; i < THREADS; i++) cr_assert_eq(pthread_join(workers[i].thread, NULL), 0);
   for (unsigned i = 0; i < THREADS; i++)
-    cr_assert(!workers[i].wrong, "thread %u: %s (%s)", i, workers[i].wrong, strerror(errno));
+    cr_assert(!workers[i].wrong, "thread %u: %s (%s)", i, workers[i].wrong, strerror(workers[i].error));
   cr_assert_eq(child_failed, 0);
   struct fcm_result result;
   cr_assert_eq(fcm_cleanup_all_tracked(manager, &result), 0);
