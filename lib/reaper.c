@@ -161,9 +161,11 @@ static bool place_stands(struct fc_reaper *r, const struct place *place, const c
          st.stx_dev_minor == place->identity.dev_minor;
 }
 
-/* Somebody may still work with our files: this session's own, a process that was never seen to arrive, a neighbour. */
+/* Somebody may still work with our files: this session's own, a process that was never seen to arrive, a neighbour. A
+ * manager asks always: others may read what its owner has made. */
 static bool asks_in_use(const struct fc_reaper *r) {
-  return r->header->policy.in_use == FC_IN_USE_SKIP && (r->live || r->unseen || r->neighbours.first);
+  return r->header->policy.in_use == FC_IN_USE_SKIP &&
+         (r->live || r->unseen || r->neighbours.first || fc_session_is_managed(r->header));
 }
 
 static bool is_in_use(struct fc_reaper *r, struct fc_lease *lease, const struct found *f) {

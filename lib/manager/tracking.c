@@ -323,10 +323,12 @@ static int look(const fcm_manager *m, const char *rel, struct fc_identity *now, 
   return rc;
 }
 
+/* The root of a mount says so since Linux 5.8; a device number does not on overlayfs, whose files have those of its
+ * layers. */
 static bool is_on_another_mount(const fcm_manager *m, const struct statx *st) {
   const struct fc_identity *base = &m->session->header->base_identity;
-  return st->stx_dev_major != base->dev_major || st->stx_dev_minor != base->dev_minor ||
-         (st->stx_attributes & STATX_ATTR_MOUNT_ROOT);
+  if (st->stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) return (st->stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+  return st->stx_dev_major != base->dev_major || st->stx_dev_minor != base->dev_minor;
 }
 
 static int track(fcm_manager *m, const char *path, bool tree) {

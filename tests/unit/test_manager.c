@@ -478,6 +478,21 @@ Test(manager, what_cannot_be_removed_is_told_by_destroy_and_removed_by_the_next_
   struct fcm_options options = world_options();
   options.spare_in_use = true;
   fcm_manager *m = fcm_create(&options);
+  write_file(in_base("f"), "x");
+  write_file(in_base("g"), "x");
+  cr_assert_eq(fcm_track_file(m, in_base("f")), 0);
+  cr_assert_eq(fcm_track_file(m, in_base("g")), 0);
+  const int fd = open(in_base("f"), O_RDONLY | O_CLOEXEC);
+  ASSERT_FAILS(fcm_destroy(m), EBUSY);
+  cr_assert(stands(in_base("f")) && !stands(in_base("g")), "spared at the end too, and it does not stop the others");
+  (void)close(fd);
+  cr_assert_eq(fcm_destroy(world_manager()), 0);
+  cr_assert(!stands(in_base("f")));
+  cr_assert_eq(entries_in(world_state), 0);
+}
+
+Test(manager, a_mount_that_has_come_over_a_tracked_tree_is_another_object) {
+  fcm_manager *m = world_manager();
   cr_assert_eq(mkdir(in_base("d"), 0700), 0);
   write_file(in_base("d/f"), "x");
   cr_assert_eq(fcm_track_tree(m, in_base("d")), 0);
@@ -485,11 +500,30 @@ Test(manager, what_cannot_be_removed_is_told_by_destroy_and_removed_by_the_next_
     fcm_destroy(m);
     cr_skip_test("cannot mount: %s", strerror(errno));
   }
-  const int rc = fcm_destroy(m);
-  const int error = errno;
+  write_file(in_base("d/theirs"), "x");
+  ASSERT_FAILS(fcm_cleanup_file(m, in_base("d"), NULL), ESTALE);
+  cr_assert_eq(fcm_destroy(m), 0);
+  cr_assert(stands(in_base("d/theirs")));
   cr_assert_eq(umount(in_base("d")), 0);
-  cr_assert(rc == 0 || error == EBUSY, "%s", strerror(error));
-  cr_assert(stands(in_base("d/f")), "a mount is not crossed, and what it hides is not touched");
+  cr_assert(stands(in_base("d/f")));
+}
+
+Test(manager, a_mount_cannot_be_tracked_and_nothing_in_it) {
+  fcm_manager *m = world_manager();
+  cr_assert_eq(mkdir(in_base("d"), 0700), 0);
+  if (mount("none", in_base("d"), "tmpfs", 0, "size=64k") != 0) {
+    fcm_destroy(m);
+    cr_skip_test("cannot mount: %s", strerror(errno));
+  }
+  write_file(in_base("d/f"), "x");
+  ASSERT_FAILS(fcm_track_file(m, in_base("d")), EXDEV);
+  ASSERT_FAILS(fcm_track_tree(m, in_base("d")), EXDEV);
+  ASSERT_FAILS(fcm_track_file(m, in_base("d/f")), EXDEV);
+  ASSERT_FAILS(fcm_cleanup_file(m, in_base("d/f"), NULL), EXDEV);
+  cr_assert_eq(fcm_cleanup_directory(m, in_base("d"), true, NULL), -1);
+  cr_assert(stands(in_base("d/f")));
+  cr_assert_eq(fcm_destroy(m), 0);
+  cr_assert_eq(umount(in_base("d")), 0);
 }
 
 Test(manager, a_tree_goes_with_what_others_made_in_it) {
