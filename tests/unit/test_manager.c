@@ -2,12 +2,22 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "manager_world.h"
 
+#define NOBODY 65534
+
 TestSuite(manager, .init = world_begin, .fini = world_end, .timeout = 60);
+
+/* Permissions mean nothing to root. */
+static bool become_nobody(void) {
+  if (geteuid() != 0) return true;
+  if (chown(world_root, NOBODY, NOBODY) != 0 || setegid(NOBODY) != 0 || seteuid(NOBODY) != 0) return false;
+  return prctl(PR_SET_DUMPABLE, 1) == 0; /* LeakSanitizer looks at the process from a thread of its own */
+}
 
 /* ---- the two tests of the original ---- */
 
@@ -331,8 +341,7 @@ Test(manager, no_link_is_followed_on_the_way) {
 }
 
 Test(manager, no_permission_is_eacces_and_nothing_is_lost) {
-  if (geteuid() == 0 && (chown(world_root, 65534, 65534) != 0 || setegid(65534) != 0 || seteuid(65534) != 0))
-    cr_skip_test("cannot become another user");
+  if (!become_nobody()) cr_skip_test("cannot become another user");
   fcm_manager *m = world_manager();
   cr_assert_eq(mkdir(in_base("d"), 0700), 0);
   write_file(in_base("d/f"), "x");
@@ -652,8 +661,7 @@ static void stop_from_within(void *context, enum fcm_log_level level, const char
 }
 
 Test(manager, the_periodic_thread_cannot_stop_itself_and_callbacks_hold_no_lock) {
-  if (geteuid() == 0 && (chown(world_root, 65534, 65534) != 0 || setegid(65534) != 0 || seteuid(65534) != 0))
-    cr_skip_test("cannot become another user");
+  if (!become_nobody()) cr_skip_test("cannot become another user");
   struct fcm_options options = world_options();
   options.interval = 10;
   options.ttl = 1;
