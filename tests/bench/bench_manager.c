@@ -40,9 +40,7 @@ struct span {
   double wall;
 };
 
-static struct span begin(void) {
-  return (struct span){seconds(CLOCK_PROCESS_CPUTIME_ID), seconds(CLOCK_MONOTONIC)};
-}
+static struct span begin(void) { return (struct span){seconds(CLOCK_PROCESS_CPUTIME_ID), seconds(CLOCK_MONOTONIC)}; }
 
 static void tell(const char *what, unsigned long names, struct span from, double unit, const char *unit_name) {
   const double cpu = (seconds(CLOCK_PROCESS_CPUTIME_ID) - from.cpu) / (double)names * unit;
