@@ -18,14 +18,17 @@
  * but fcm_destroy. One scope or request belongs to one thread at a time. Nothing here is async-signal-safe.
  *
  * Processes. A child made by fork() does not own its parent's managers: every call fails with EPERM there and
- * fcm_destroy only frees memory, until the child calls fcm_adopt. exec() leaves a manager behind like a crash.
+ * fcm_destroy only frees memory, until the child calls fcm_adopt. exec() leaves a manager behind like a crash. While a
+ * manager lives nobody else removes what it tracks; `filecleanup keep` and `untrack` are heard.
  *
  * Errors that every function may set, beside its own:
  *   EINVAL        a NULL pointer, an empty path, a negative time, a struct of unknown size
  *   ENAMETOOLONG  a path longer than PATH_MAX, or a component longer than NAME_MAX
- *   EXDEV         the path does not lie beneath the base, is the base, or leads out of it by ".." or another mount
+ *   EMFILE ENFILE no descriptor: one is needed for a directory of the path, and to remove
+ *   EXDEV         the path does not lie beneath the base, is the base, leads out of it by ".." or another mount, or is
+ *                 where filecleanup takes names to before it removes them (.filecleanup-*)
  *   ELOOP         a symbolic link stands where a directory of the path was expected
- *   EPERM         this process is a fork child that does not own the manager
+ *   EPERM         this process is a fork child that does not own the manager, or has given it up
  *   ENOMEM        no memory
  */
 #ifndef FILECLEANUP_H
@@ -71,7 +74,7 @@ struct fcm_options {
   bool cleanup_on_startup;       /* true: first remove what dead sessions of this base and user have left */
   bool cleanup_after_processing; /* true: scopes, and fcm_destroy, remove; false: they leave everything in place */
   bool enable_periodic_cleanup;  /* true: fcm_create starts the periodic cleanup */
-  bool spare_in_use;             /* false: true spares what another process has open, by age and at the end */
+  bool spare_in_use;             /* false: true spares what is open, here or in another process, but for O_PATH */
   bool trust_base;               /* false: true allows a base that filecleanup(7) refuses */
   bool disabled;                 /* false: true turns every removal off (FILECLEANUP_DISABLE) */
   const char *keep;              /* NULL: globs that are never removed, relative to the base, ':' between them */
@@ -120,22 +123,26 @@ FCM_API const char *fcm_base_dir(const fcm_manager *manager);
  * called fcm_abandon. EBUSY: the parent still owns it. ESTALE: it has ended. */
 FCM_API int fcm_adopt(fcm_manager *manager);
 
-/* Gives the manager up without removing anything, for a child that adopts it (daemon(3)). Waits for the pass under way;
- * from then on every call but fcm_destroy fails with EPERM. */
+/* Gives the manager up without removing anything, for a child that adopts it (before daemon(3)). Waits for the pass
+ * under way; from then on every call but fcm_destroy and fcm_adopt fails with EPERM. For 60 seconds nobody takes the
+ * manager for dead. */
 FCM_API int fcm_abandon(fcm_manager *manager);
 
 /* ---- Tracking --------------------------------------------------------------------------------------------------- */
 
 /* Tracks a file, or a directory (which is removed only when it is empty), that exists or will. One that exists is bound
  * to its identity now, and again when it is tracked again. One that does not is bound when it is first seen; after a
- * crash only if it was made after this call, by this user. O(1): one look at the file and a record in memory.
+ * crash only if it was made after this call, by this user: as far as the file system's clock tells, which ticks every
+ * few milliseconds. O(1): one look at the file and a record in memory.
  *   EACCES ENOENT ENOTDIR  a directory of the path
  *   ENOTSUP                nothing proves the identity of a file here; it is not tracked
- *   ENOSPC                 no room for the record; it is not tracked */
+ *   ENOSPC                 no room for the record: the disk of the journal is full, or some three million names of
+ *                          up to 56 bytes beneath the base are tracked; it is not tracked */
 FCM_API int fcm_track_file(fcm_manager *manager, const char *path);
 
 /* As fcm_track_file, for a directory together with all that is in it when it is removed, whoever made that, but for
- * mounts, names that are kept, and what belongs to other users. ENOTDIR: something else stands there. */
+ * mounts, names that are kept, and what belongs to other users. After a crash only what was made in it since this call
+ * goes, and the directory when that was all. ENOTDIR: something else stands there. */
 FCM_API int fcm_track_tree(fcm_manager *manager, const char *path);
 
 /* Not tracked any more, for instance after a move to a permanent place. What lies below a directory stays tracked.
@@ -160,7 +167,8 @@ struct fcm_result {
 /* Removes and untracks one file, link, FIFO, socket or empty directory, tracked or not. *removed (may be NULL) says
  * whether something was removed; that nothing is there is no error.
  *   ESTALE      another object stands there than the one that was tracked; it was left alone
- *   EBUSY       in use (spare_in_use), or being removed by somebody else
+ *   EBUSY       in use (spare_in_use), or to be kept
+ *   ENOTSUP     nothing proves the identity of a file here
  *   ENOTEMPTY   a directory that is not empty
  *   EACCES EPERM EROFS EIO ...   as unlink(2) */
 FCM_API int fcm_cleanup_file(fcm_manager *manager, const char *path, bool *removed);
@@ -171,11 +179,13 @@ FCM_API int fcm_cleanup_file(fcm_manager *manager, const char *path, bool *remov
 FCM_API int fcm_cleanup_directory(fcm_manager *manager, const char *path, bool recursive, bool *removed);
 
 /* Looks at all that is tracked and removes what was last modified (mtime) longer than max_age ago (FCM_DEFAULT: the
- * TTL; 0: everything), then tracked directories that are old enough and empty. Returns 0 even if single removals have
- * failed: result (may be NULL) counts them. EBUSY: another process works on the same session. */
+ * TTL; 0: everything), then tracked directories that are old enough and empty, and trees in which everything is. The
+ * clock is CLOCK_REALTIME, or what that was when the manager was made plus the time since, whichever is less: setting
+ * it makes nothing older. What is gone is untracked. Returns 0 even if single removals have failed: result (may be
+ * NULL) counts them. */
 FCM_API int fcm_cleanup_old_files(fcm_manager *manager, int64_t max_age, struct fcm_result *result);
 
-/* Removes all that is tracked. As fcm_cleanup_old_files. */
+/* Removes all that is tracked; what was expected and has not come stays tracked. As fcm_cleanup_old_files. */
 FCM_API int fcm_cleanup_all_tracked(fcm_manager *manager, struct fcm_result *result);
 
 /* A thread calls fcm_cleanup_old_files(manager, FCM_DEFAULT) every interval, the first time after one. All signals are
@@ -214,7 +224,8 @@ FCM_API int fcm_make_directory(fcm_manager *manager, const char *dir, const char
 
 /* Moves a tracked file out of the manager's hands to `to`, anywhere, and untracks it: by rename(2) where that is
  * possible, else by a copy beside `to`, fsync, and a rename. `to` is replaced in one step or not at all; owner of the
- * new file is the caller, mode and times are kept. ESTALE: another object stands at path. */
+ * new file is the caller, mode and times are kept. ENOENT: path is not tracked, or a directory is missing. ESTALE:
+ * another object stands at path. Else as rename(2), open(2), write(2). */
 FCM_API int fcm_persist(fcm_manager *manager, const char *path, const char *to);
 
 /* ---- Scopes ------------------------------------------------------------------------------------------------------ */

@@ -191,6 +191,7 @@ int fc_checkpoint_make(int fd, const struct fc_session_header *h, struct fc_chec
                        int64_t deadline_ns) {
   struct fc_arena self = {0};
   if (!is_in_the_leaders_namespace(h)) return -EXDEV;
+  if (fc_session_is_managed(h)) return -EOPNOTSUPP; /* its owner takes words back in place, and moves it himself */
   struct maker *m = fc_arena_alloc(&self, sizeof *m);
   if (!m) return -ENOMEM;
   m->fd = fd;

@@ -324,7 +324,8 @@ static void exchanged(struct fc_registry *r, const struct fc_replayed *rec) {
 static void used(struct fc_registry *r, const struct fc_replayed *rec) {
   struct fc_node *node = fc_registry_find(r, rec->path, true);
   if (!node) return;
-  if (!node->used) node->used_at = rec->sequence; /* the first time: what moved data since may have moved it here */
+  if (!node->used && !node->asked)
+    node->used_at = rec->sequence; /* the first time: what moved data since may have moved it here */
   node->seen = node->used = true;
   if ((rec->start.flags & FC_REC_TRUNCATES) && !was_ours(r, node, rec) &&
       may_hold_data(rec->has_info ? &rec->info : NULL))

@@ -162,9 +162,11 @@ static bool place_stands(struct fc_reaper *r, const struct place *place, const c
          st.stx_dev_minor == place->identity.dev_minor;
 }
 
-/* Somebody may still work with our files: this session's own, a process that was never seen to arrive, a neighbour. */
+/* Somebody may still work with our files: this session's own, a process that was never seen to arrive, a neighbour. A
+ * manager asks always: others may read what its owner has made. */
 static bool asks_in_use(const struct fc_reaper *r) {
-  return r->header->policy.in_use == FC_IN_USE_SKIP && (r->live || r->unseen || r->neighbours.first);
+  return r->header->policy.in_use == FC_IN_USE_SKIP &&
+         (r->live || r->unseen || r->neighbours.first || fc_session_is_managed(r->header));
 }
 
 static bool is_in_use(struct fc_reaper *r, struct fc_lease *lease, const struct found *f) {
@@ -208,7 +210,8 @@ static enum verdict capture_and_remove(struct fc_reaper *r, const struct found *
   }
   /* Between the first look and the capture somebody may have begun to use it. */
   const bool sees = fc_reaper_look_around(r);
-  const bool wanted = fc_neighbour_using(r->neighbours.first, f->path) || !is_still(r, f);
+  const bool wanted = fc_neighbour_using(r->neighbours.first, f->path) || !is_still(r, f) ||
+                      (r->spares && r->spares(r->spares_context, f->path));
   if (!sees || wanted)
     rc = -EBUSY;
   else

@@ -47,9 +47,11 @@ struct fc_node {
   uint32_t pid;                /* who created it */
   uint64_t created;            /* record that created it: here and below numbers are sequences (replay.h) */
   uint64_t since;              /* record since which it has stood at this place */
-  uint64_t used_at;            /* the record that first told so, when it is used */
-  uint64_t data_moved;         /* N2: last record that moved data out of this directory or one below it */
-  int64_t asked_ns;            /* asked: what appears counts when it was born since, CLOCK_REALTIME_COARSE */
+  union {
+    uint64_t used_at; /* the record that first told so, when it is used */
+    int64_t asked_ns; /* when it is asked: what appears counts when it was born since, CLOCK_REALTIME_COARSE */
+  };
+  uint64_t data_moved; /* N2: last record that moved data out of this directory or one below it */
   uint16_t leaf_len;
   bool tracked;  /* an object of the session's stands here, by the records */
   bool asked;    /* because the owner asked for it (TRACK): that is the proof, and no rule of ownership.h is needed */

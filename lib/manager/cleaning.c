@@ -111,13 +111,14 @@ static int remove_known(fcm_manager *m, const char *rel, const struct fc_tracked
   return rc;
 }
 
-/* The caller has `lock`, and gets it back given up. */
-static int remove_locked(fcm_manager *m, const char *rel, struct fc_tracked *known, bool tracked, bool whole) {
+/* The caller has `lock`, and gets it back given up. forget: also what was expected and is not there. */
+static int remove_locked(fcm_manager *m, const char *rel, struct fc_tracked *known, bool tracked, bool whole,
+                         bool forget) {
   take(m, rel, whole || (tracked && known->tree));
   (void)pthread_mutex_unlock(&m->lock);
   const int rc = remove_known(m, rel, tracked ? known : NULL, whole);
   (void)pthread_mutex_lock(&m->lock);
-  if (rc == -ENOENT && tracked && !known->expected) (void)fc_tracking_drop(m, rel);
+  if (rc == -ENOENT && tracked && (forget || !known->expected)) (void)fc_tracking_drop(m, rel);
   if (rc == -EAGAIN && tracked && known->expected) bind(m, known);
   leave(m);
   (void)pthread_mutex_unlock(&m->lock);
@@ -130,7 +131,7 @@ int fc_cleaning_remove(fcm_manager *m, const char *rel, bool whole) {
   (void)pthread_mutex_lock(&m->lock);
   fc_outside_read(m);
   const bool tracked = fc_tracking_find(m, rel, known);
-  const int rc = remove_locked(m, rel, known, tracked, whole);
+  const int rc = remove_locked(m, rel, known, tracked, whole, true);
   free(known);
   return rc;
 }
@@ -142,7 +143,7 @@ struct pass {
   struct fcm_result *result;
   struct fc_tracked *known; /* scratch */
   int64_t newest_ns;        /* what was modified later is too young; INT64_MAX: all are old enough */
-  bool all;                 /* what was expected and has not come is forgotten */
+  bool last;                /* what was expected and has not come is forgotten */
   uint32_t *dirs;           /* cells of what is dealt with last */
   size_t dir_count;
   size_t dir_room;
@@ -236,8 +237,7 @@ static int remove_cell(struct pass *p, uint32_t cell) {
     (void)pthread_mutex_unlock(&m->lock);
     return -ENOENT;
   }
-  const int rc = remove_locked(m, p->known->path, p->known, true, false);
-  if (rc == -ENOENT && p->all && p->known->expected) gone(m, p->known->path, NULL);
+  const int rc = remove_locked(m, p->known->path, p->known, true, false, p->last);
   count(p, p->known->path, rc);
   return rc;
 }
@@ -334,8 +334,8 @@ static int work(struct pass *p) {
   return fine ? 0 : -ENOMEM;
 }
 
-static int pass(fcm_manager *m, int64_t newest_ns, bool all, struct fcm_result *result) {
-  struct pass p = {.manager = m, .result = result, .newest_ns = newest_ns, .all = all};
+static int pass(fcm_manager *m, int64_t newest_ns, bool last, struct fcm_result *result) {
+  struct pass p = {.manager = m, .result = result, .newest_ns = newest_ns, .last = last};
   memset(result, 0, sizeof *result);
   int rc = 0;
   if (!m->keeps) {
@@ -372,8 +372,13 @@ int fcm_cleanup_old_files(fcm_manager *m, int64_t max_age, struct fcm_result *re
 int fcm_cleanup_all_tracked(fcm_manager *m, struct fcm_result *result) {
   struct fcm_result own;
   if (!fc_manager_may(m)) return -1;
-  const int rc = pass(m, INT64_MAX, true, result ? result : &own);
+  const int rc = pass(m, INT64_MAX, false, result ? result : &own);
   return rc < 0 ? fc_manager_fail(-rc) : 0;
+}
+
+void fc_cleaning_last(fcm_manager *m) {
+  struct fcm_result result;
+  (void)pass(m, INT64_MAX, true, &result); /* what is left is seen by who asks next */
 }
 
 /* is_dir: what stands there must be a directory. */
@@ -392,12 +397,7 @@ static int remove_one(fcm_manager *m, const char *path, bool is_dir, bool whole,
   if (rc == 0 || rc == -ENOENT) rc = fc_cleaning_remove(m, rel, whole);
   fc_cleaning_end(m);
   fc_manager_tell(m);
-  if (rc == -ENOENT) { /* it is fine that nothing is there, and what was expected there is not any more */
-    fc_tracking_lock(m, rel);
-    (void)fc_tracking_drop(m, rel);
-    fc_tracking_unlock(m);
-    return 0;
-  }
+  if (rc == -ENOENT) return 0; /* it is fine that nothing is there */
   if (rc == 0 && removed) *removed = true;
   return rc;
 }

@@ -16,6 +16,9 @@ void fc_cleaning_end(fcm_manager *manager);
  * with all that is in it when it is a tracked tree, or `whole`. Returns as fc_reaper_ask. */
 int fc_cleaning_remove(fcm_manager *manager, const char *rel, bool whole);
 
+/* Removes all that is tracked, and forgets what has not come: the manager ends. */
+void fc_cleaning_last(fcm_manager *manager);
+
 /* The name is in hand, or not any more; in turn. While it is, nobody else changes what is known of it. */
 void fc_cleaning_take(fcm_manager *manager, const char *rel, bool tree);
 void fc_cleaning_leave(fcm_manager *manager);

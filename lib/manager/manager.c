@@ -95,18 +95,24 @@ static void hear(void *context, enum fc_log_level level, const char *line) {
 
 /* ---- making ---- */
 
-static void free_memory(fcm_manager *m) {
-  while (m->lines) {
+/* In a fork child: had no thread of the parent been in the middle of something, when it forked? */
+static bool is_whole(fcm_manager *m) {
+  return pthread_mutex_trylock(&m->lock) == 0 && pthread_mutex_trylock(&m->line_lock) == 0;
+}
+
+/* What is not whole cannot be freed. */
+static void free_memory(fcm_manager *m, bool whole) {
+  while (whole && m->lines) {
     struct fc_manager_line *line = m->lines;
     m->lines = line->next;
     free(line);
   }
-  fc_table_free(&m->table);
+  if (whole) fc_table_free(&m->table);
+  if (whole) fc_outside_free(m);
   fc_arena_free(&m->reaper.registry.arena);
   if (m->session) fc_journal_unmap(&m->session->journal);
   free(m->session);
   if (m->owner) (void)fc_sys_munmap(m->owner, OWNER_PAGE);
-  fc_outside_free(m);
   free(m->real);
   free((char *)m->options.base_dir);
   free((char *)m->options.state_dir);
@@ -159,7 +165,7 @@ static fcm_manager *allocate(const struct fcm_options *options) {
     fine = base && state && keep;
   }
   if (fine) return m;
-  free_memory(m);
+  free_memory(m, true);
   errno = known ? ENOMEM : EINVAL;
   return NULL;
 }
@@ -198,7 +204,7 @@ static int begin_session(fcm_manager *m, char *message, size_t size) {
     const int made = make_base(m->config.base);
     int fd = made < 0 ? made : fc_sys_openat(AT_FDCWD, m->config.base, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
     if (fd < 0) {
-      (void)snprintf(message, size, "filecleanup: base \"%s\": %s", m->config.base, strerror(-fd));
+      (void)snprintf(message, size, "filecleanup: base \"%.700s\": %s", m->config.base, strerror(-fd));
       rc = fd;
       if (made > 0) fc_base_remove(m->config.base, (unsigned)made, INT64_MIN);
       break;
@@ -255,8 +261,15 @@ static int open_reaper(fcm_manager *m) {
 
 static void tell_startup(void *context, const char *line) { fc_manager_log(context, FCM_LOG_WARN, "%s", line); }
 
+/* The break signal of a lease goes to the thread that holds it; a reaper of another session may take one. */
+static void block_signals(uint64_t *old) {
+  static const uint64_t all = UINT64_MAX;
+  (void)fc_sys_sigmask(SIG_BLOCK, &all, old);
+}
+
 /* What dead sessions of this base and user have left. */
 static void clean_startup(fcm_manager *m) {
+  uint64_t signals;
   char dir[PATH_MAX];
   if (!fc_session_split(fc_session_path(m->session), dir, sizeof dir)) return;
   const int dirfd = fc_sys_openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
@@ -264,7 +277,9 @@ static void clean_startup(fcm_manager *m) {
     fc_manager_log(m, FCM_LOG_ERROR, "%s: what earlier runs have left cannot be looked for: %s", dir, strerror(-dirfd));
     return;
   }
+  block_signals(&signals);
   (void)fc_orphan_scan(dirfd, dir, m->session->header->id, true, fc_journal_deadline(STARTUP_NS), tell_startup, m);
+  (void)fc_sys_sigmask(SIG_SETMASK, &signals, NULL);
   (void)fc_sys_close(dirfd);
 }
 
@@ -313,7 +328,7 @@ fcm_manager *fcm_create(const struct fcm_options *options) {
     return m;
   }
   if (m->options.log && message[0]) m->options.log(m->options.log_context, FCM_LOG_ERROR, message);
-  free_memory(m);
+  free_memory(m, true);
   errno = -rc;
   return NULL;
 }
@@ -328,7 +343,10 @@ static void shut_down_part(fcm_manager *m) {
 /* Leaves it to the ordinary end of a session, by its policy. True when nothing is left to be done. */
 static bool end_session(fcm_manager *m) {
   struct statx st;
+  uint64_t signals;
+  block_signals(&signals);
   fc_departure(m->session);
+  (void)fc_sys_sigmask(SIG_SETMASK, &signals, NULL);
   const bool closed = __atomic_load_n(&m->session->journal.words->state, __ATOMIC_ACQUIRE) == FC_STATE_CLOSED;
   return closed || fc_sys_statx(AT_FDCWD, fc_session_path(m->session), AT_SYMLINK_NOFOLLOW, STATX_TYPE, &st) < 0;
 }
@@ -339,13 +357,13 @@ int fcm_destroy(fcm_manager *m) {
     const bool gave_up = __atomic_load_n(m->owner, __ATOMIC_RELAXED) == (uint32_t)fc_sys_getpid();
     if (m->part && !gave_up) m->part_kind->forget(m->part);
     if (gave_up) (void)fc_sys_close(m->base_fd); /* in a child the number may be another file's by now */
-    free_memory(m);
+    free_memory(m, gave_up || is_whole(m));
     return 0;
   }
   shut_down_part(m);
   (void)fcm_stop_periodic_cleanup(m);
   const bool removes = m->options.cleanup_after_processing && !m->keeps;
-  if (removes) (void)fcm_cleanup_all_tracked(m, NULL);
+  if (removes) fc_cleaning_last(m);
   fc_reaper_rest(&m->reaper);
   bool done = true;
   if (fc_tracking_is_empty(m))
@@ -356,7 +374,7 @@ int fcm_destroy(fcm_manager *m) {
   fc_manager_tell(m);
   fc_reaper_close(&m->reaper);
   (void)fc_sys_close(m->base_fd);
-  free_memory(m);
+  free_memory(m, true);
   return done ? 0 : fc_manager_fail(EBUSY);
 }
 
@@ -419,6 +437,11 @@ int fcm_adopt(fcm_manager *m) {
     /* What the other threads of the parent had locked stays locked here, and what they had begun stays half done. */
     if (m->part) m->part_kind->forget(m->part);
     m->part = NULL;
+    const bool whole = is_whole(m);
+    if (whole) fc_table_free(&m->table);
+    if (whole) fc_outside_free(m);
+    m->table = (struct fc_table){0};
+    m->outside = NULL;
     m->periodic.restart = m->periodic.restart || m->periodic.running;
     const bool restart = m->periodic.restart;
     if (!make_locks(m)) rc = -ENOMEM;

@@ -20,43 +20,42 @@ static void remember(fcm_manager *m, const struct fc_start_cell *start, const ch
   m->outside = o;
 }
 
-/* The record of count cells at index is somebody else's. */
-static void apply(fcm_manager *m, const char *cells, uint32_t index, unsigned count) {
-  struct fc_start_cell start;
-  char path[PATH_MAX];
-  memcpy(&start, cells, sizeof start);
-  if (start.type != FC_REC_KEEP && start.type != FC_REC_UNTRACK && start.type != FC_REC_ADOPT) return;
-  if (fc_journal_check(m->session->journal.key, index, cells, count) != start.check || start.path_len >= sizeof path) {
-    m->keeps = true;
-    return;
+static bool is_unread(const fcm_manager *m) {
+  return __atomic_load_n(&m->session->journal.words->outside, __ATOMIC_ACQUIRE) != m->outside_seen;
+}
+
+/* Not through the mapping: where a record could not be written a page may be missing, and on a full file system that
+ * would be a SIGBUS. */
+static void read_on(fcm_manager *m, int fd) {
+  const struct fc_session_header *h = m->session->header;
+  struct fc_arena arena = {0};
+  struct fc_replay replay;
+  struct fc_replayed rec;
+  enum fc_replay_step step = FC_REPLAY_DAMAGED;
+  const uint32_t seen = __atomic_load_n(&m->session->journal.words->outside, __ATOMIC_ACQUIRE);
+  if (fc_replay_begin(&replay, &arena, fd, h->key, h->capacity, false) == 0) {
+    replay.index = m->outside_from;
+    while ((step = fc_replay_next(&replay, &rec)) == FC_REPLAY_RECORD) {
+      const uint8_t type = rec.start.type;
+      if ((type != FC_REC_KEEP && type != FC_REC_UNTRACK && type != FC_REC_ADOPT) || !rec.path[0]) continue;
+      remember(m, &rec.start, rec.path);
+      if (type != FC_REC_ADOPT) fc_tracking_drop_below(m, rec.path);
+    }
   }
-  fc_journal_copy_path(cells, start.path_len, path);
-  if (fc_path_normalize(path) == 0) return;
-  remember(m, &start, path);
-  if (start.type != FC_REC_ADOPT) fc_tracking_drop_below(m, path);
+  if (step == FC_REPLAY_END) {
+    /* What somebody has reserved and not written yet is looked at again. */
+    m->outside_from = replay.open_count ? replay.open[0].first : replay.index;
+    m->outside_seen = seen;
+  }
+  fc_arena_free(&arena);
 }
 
 void fc_outside_read(fcm_manager *m) {
-  struct fc_journal *const j = &m->session->journal;
-  const uint32_t seen = __atomic_load_n(&j->words->outside, __ATOMIC_ACQUIRE);
-  if (seen == m->outside_seen) return;
-  const uint32_t next = __atomic_load_n(&j->words->next, __ATOMIC_ACQUIRE);
-  bool whole = true; /* up to a cell that somebody has reserved and not written yet */
-  for (uint32_t at = m->outside_from; at < next && at < j->capacity;) {
-    const char *cell = fc_journal_look(j, at, 1);
-    const uint32_t word = cell ? __atomic_load_n((const uint32_t *)(const void *)cell, __ATOMIC_ACQUIRE) : 0;
-    const unsigned count = (word & 0xffu) == FC_MARK_START ? word >> 8 & 0xffu : 0;
-    if (count == 0 || count > next - at) {
-      whole = whole && word != 0;
-      at++;
-    } else {
-      const char *cells = fc_journal_look(j, at, count);
-      if (cells) apply(m, cells, at, count);
-      at += count;
-    }
-    if (whole) m->outside_from = at;
-  }
-  m->outside_seen = seen;
+  if (!is_unread(m)) return;
+  const int fd = fc_session_reopen(m->session);
+  if (fd < 0) return; /* until it can be read everything is spared */
+  read_on(m, fd);
+  (void)fc_sys_close(fd);
 }
 
 static bool is_at_or_below(const char *rel, const char *top) {
@@ -66,12 +65,11 @@ static bool is_at_or_below(const char *rel, const char *top) {
 
 bool fc_outside_spares(void *context, const char *rel) {
   fcm_manager *m = context;
-  bool spares = false;
   (void)pthread_mutex_lock(&m->lock);
   fc_outside_read(m);
+  bool spares = m->keeps || is_unread(m);
   for (const struct fc_outside *o = m->outside; o && !spares; o = o->next)
     spares = o->type != FC_REC_ADOPT && is_at_or_below(rel, o->path);
-  spares = spares || m->keeps;
   (void)pthread_mutex_unlock(&m->lock);
   return spares;
 }

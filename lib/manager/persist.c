@@ -61,11 +61,14 @@ static int sync_directory_of(const char *to) {
   return rc == -EINVAL ? 0 : rc; /* a file system that cannot sync directories */
 }
 
+static struct timespec timespec_of(const struct statx_timestamp *t) {
+  return (struct timespec){.tv_sec = (time_t)t->tv_sec, .tv_nsec = (long)t->tv_nsec};
+}
+
 /* Copies the file open as fd; what was at `to` is replaced in one step. */
 static int copy_to(int fd, const struct statx *st, const char *to) {
   char temp[PATH_MAX];
-  const struct timespec times[2] = {{.tv_sec = st->stx_atime.tv_sec, .tv_nsec = st->stx_atime.tv_nsec},
-                                    {.tv_sec = st->stx_mtime.tv_sec, .tv_nsec = st->stx_mtime.tv_nsec}};
+  const struct timespec times[2] = {timespec_of(&st->stx_atime), timespec_of(&st->stx_mtime)};
   const int out = open_beside(to, temp);
   if (out < 0) return out;
   int rc = copy_data(fd, out);

@@ -152,8 +152,7 @@ static void take_back(fcm_manager *m, uint32_t cell) {
 
 /* The name in hand, or, when that is a tree, what lies below it. */
 static bool is_in_hand(const fcm_manager *m, const char *rel) {
-  if (!m->in_hand) return false;
-  if (!rel) return true;
+  if (!m->in_hand || !rel) return false;
   const size_t len = strlen(m->in_hand);
   return strncmp(rel, m->in_hand, len) == 0 && (rel[len] == '\0' || (m->in_hand_tree && rel[len] == '/'));
 }
@@ -265,36 +264,43 @@ bool fc_tracking_is_empty(fcm_manager *m) {
   return empty;
 }
 
-int fc_tracking_rebuild(fcm_manager *m) {
-  struct fc_journal *const j = &m->session->journal;
-  fc_table_free(&m->table);
-  fc_outside_free(m);
-  const uint32_t next = __atomic_load_n(&j->words->next, __ATOMIC_ACQUIRE);
-  for (uint32_t at = 0; at < next && at < j->capacity;) {
-    struct fc_start_cell start;
-    const char *cells = record_at(m, at, &start);
-    const unsigned count = cells ? start.word >> 8 & 0xffu : 1;
-    const bool counts = cells && start.type == FC_REC_TRACK && start.path_len < PATH_MAX && start.result == 0 &&
-                        fc_journal_check(j->key, at, cells, count) == start.check;
-    if (counts) {
-      char path[PATH_MAX];
-      size_t slot_at;
-      fc_journal_copy_path(cells, start.path_len, path);
-      if (!fc_table_reserve(&m->table)) return -ENOMEM;
-      const struct fc_tracking what = {.identity = start.identity.ino ? &start.identity : NULL,
-                                       .is_dir = (start.flags & FC_REC_DIR) != 0,
-                                       .tree = (start.flags & FC_REC_TREE) != 0};
-      struct fc_slot *slot = find(m, path, &slot_at);
-      if (slot)
-        slot->value = fc_tracking_value(&what, at); /* the parent was gone before it could take the earlier one back */
-      else
-        fc_table_add(&m->table, hash_of(m, path, start.path_len), fc_tracking_value(&what, at));
-    }
-    at += count ? count : 1;
+static int add_again(fcm_manager *m, const struct fc_replayed *rec) {
+  const struct fc_start_cell *start = &rec->start;
+  if (start->type != FC_REC_TRACK || rec->result == FC_RESULT_FAILED || !rec->path[0]) return 0;
+  if (!fc_table_reserve(&m->table)) return -ENOMEM;
+  const struct fc_tracking what = {.identity = start->identity.ino ? &start->identity : NULL,
+                                   .is_dir = (start->flags & FC_REC_DIR) != 0,
+                                   .tree = (start->flags & FC_REC_TREE) != 0};
+  const uint32_t value = fc_tracking_value(&what, rec->index);
+  size_t at;
+  struct fc_slot *slot = find(m, rec->path, &at);
+  if (slot) { /* the parent was gone before it could take the earlier one back */
+    take_back(m, fc_slot_cell(slot));
+    slot->value = value;
+  } else {
+    fc_table_add(&m->table, fc_tracking_hash(m, rec->path), value);
   }
-  m->outside_seen = m->outside_from = 0;
-  fc_outside_read(m);
   return 0;
+}
+
+int fc_tracking_rebuild(fcm_manager *m) {
+  const struct fc_session_header *h = m->session->header;
+  struct fc_arena arena = {0};
+  struct fc_replay replay;
+  struct fc_replayed rec;
+  m->outside_seen = m->outside_from = 0;
+  const int fd = fc_session_reopen(m->session);
+  if (fd < 0) return fd;
+  int rc = fc_replay_begin(&replay, &arena, fd, h->key, h->capacity, false);
+  while (rc == 0) {
+    const enum fc_replay_step step = fc_replay_next(&replay, &rec);
+    if (step == FC_REPLAY_END) break;
+    rc = step == FC_REPLAY_RECORD ? add_again(m, &rec) : -ESTALE;
+  }
+  (void)fc_sys_close(fd);
+  fc_arena_free(&arena);
+  if (rc == 0) fc_outside_read(m);
+  return rc;
 }
 
 /* ---- public ---- */
@@ -317,10 +323,12 @@ static int look(const fcm_manager *m, const char *rel, struct fc_identity *now, 
   return rc;
 }
 
+/* The root of a mount says so since Linux 5.8; a device number does not on overlayfs, whose files have those of its
+ * layers. */
 static bool is_on_another_mount(const fcm_manager *m, const struct statx *st) {
   const struct fc_identity *base = &m->session->header->base_identity;
-  return st->stx_dev_major != base->dev_major || st->stx_dev_minor != base->dev_minor ||
-         (st->stx_attributes & STATX_ATTR_MOUNT_ROOT);
+  if (st->stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) return (st->stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+  return st->stx_dev_major != base->dev_major || st->stx_dev_minor != base->dev_minor;
 }
 
 static int track(fcm_manager *m, const char *path, bool tree) {

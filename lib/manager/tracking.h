@@ -37,7 +37,7 @@ struct fc_tracking {
  * working directory). */
 int fc_tracking_relative(const fcm_manager *manager, const char *path, char *rel);
 
-/* Takes `lock`, and waits until rel is not in hand. rel may be NULL: any name. Reads what others have recorded. */
+/* Takes `lock`, waits until rel is not in hand (NULL: none in particular), and reads what others have recorded. */
 void fc_tracking_lock(fcm_manager *manager, const char *rel);
 void fc_tracking_unlock(fcm_manager *manager);
 
@@ -63,7 +63,7 @@ bool fc_tracking_cells(fcm_manager *manager, uint32_t with, uint32_t without, ui
 /* Nothing is tracked, and nothing has been handed over by other sessions. */
 bool fc_tracking_is_empty(fcm_manager *manager);
 
-/* The table from the journal, in a process that has taken the manager over. 0 or -ENOMEM. */
+/* The table, empty before, from the journal, in a process that has taken the manager over. 0 or -errno. */
 int fc_tracking_rebuild(fcm_manager *manager);
 
 /* Appends a TRACK record. Its cell, or a negative number. */
