@@ -15,7 +15,8 @@
  * logged and counted, and never stops a batch. Sizes are bytes, times are milliseconds.
  *
  * Threads. A manager and its scopes may be used by any number of threads at once, and a callback may call any function
- * but fcm_destroy. One scope or request belongs to one thread at a time. Nothing here is async-signal-safe.
+ * but fcm_destroy and fcm_abandon. One scope or request belongs to one thread at a time. Nothing here is
+ * async-signal-safe.
  *
  * Processes. A child made by fork() does not own its parent's managers: every call fails with EPERM there and
  * fcm_destroy only frees memory, until the child calls fcm_adopt. exec() leaves a manager behind like a crash. While a
@@ -287,8 +288,8 @@ typedef struct fcm_request fcm_request;
 
 /* Called once for each request, also when it was cancelled (error ECANCELED). error is 0 or an errno; result lives
  * until the call returns; of a single removal it says 1 and, for a regular file, its size. On a worker thread, or in
- * fcm_async_dispatch (callbacks_by_dispatch). It may call any function but fcm_destroy; on a worker those that wait for
- * requests fail with EDEADLK, since it is the worker they wait for. */
+ * fcm_async_dispatch (callbacks_by_dispatch). It may call any function but fcm_destroy and fcm_abandon; on a worker
+ * those that wait for requests fail with EDEADLK, since it is the worker they wait for. */
 typedef void (*fcm_callback)(void *context, int error, const struct fcm_result *result);
 
 /* Each returns 0, or -1 with errno, and then callback is never called: EAGAIN (queue full, or no thread can be made),
