@@ -15,7 +15,8 @@
  * logged and counted, and never stops a batch. Sizes are bytes, times are milliseconds.
  *
  * Threads. A manager and its scopes may be used by any number of threads at once, and a callback may call any function
- * but fcm_destroy. One scope or request belongs to one thread at a time. Nothing here is async-signal-safe.
+ * but fcm_destroy and fcm_abandon. One scope or request belongs to one thread at a time. Nothing here is
+ * async-signal-safe.
  *
  * Processes. A child made by fork() does not own its parent's managers: every call fails with EPERM there and
  * fcm_destroy only frees memory, until the child calls fcm_adopt. exec() leaves a manager behind like a crash. While a
@@ -72,7 +73,7 @@ struct fcm_options {
   int64_t ttl;                   /* 24 h: age from which cleanup_old_files and the periodic cleanup remove */
   int64_t interval;              /* 30 min: between two periodic cleanups */
   bool cleanup_on_startup;       /* true: first remove what dead sessions of this base and user have left */
-  bool cleanup_after_processing; /* true: scopes, and fcm_destroy, remove; false: they leave everything in place */
+  bool cleanup_after_processing; /* true: scopes, and fcm_destroy, remove; false: they leave all in place, on record */
   bool enable_periodic_cleanup;  /* true: fcm_create starts the periodic cleanup */
   bool spare_in_use;             /* false: true spares what is open, here or in another process, but for O_PATH */
   bool trust_base;               /* false: true allows a base that filecleanup(7) refuses */
@@ -110,17 +111,19 @@ typedef struct fcm_manager fcm_manager;
  * What went wrong is also said as one line to options->log. */
 FCM_API fcm_manager *fcm_create(const struct fcm_options *options) FCM_WARN_UNUSED;
 
-/* Stops the periodic cleanup, finishes what is queued, removes all that is tracked (cleanup_after_processing), and ends
- * the session. Frees the manager in every case, also in a fork child, where it does nothing else. NULL is allowed.
- * Scopes and requests must have ended before. -1 with EBUSY: something could not be removed; it stays on record, and
- * the next start tries again. */
+/* Stops the periodic cleanup, finishes what is queued, calls the callbacks that nobody has dispatched, removes all that
+ * is tracked (cleanup_after_processing), and ends the session. Frees the manager in every case, also in a fork child,
+ * where it does nothing else. NULL is allowed. No other thread may use the manager, and scopes must have ended before;
+ * handles of requests may be used and freed afterwards. -1 with EBUSY: something could not be removed; it stays on
+ * record, and the next start tries again. */
 FCM_API int fcm_destroy(fcm_manager *manager);
 
 /* The base as it was opened: absolute, without symbolic links. Lives as long as the manager. */
 FCM_API const char *fcm_base_dir(const fcm_manager *manager);
 
 /* In a fork child: takes the manager over from the parent, with all that it tracks, once the parent is gone or has
- * called fcm_abandon. EBUSY: the parent still owns it. ESTALE: it has ended. */
+ * called fcm_abandon. What the parent has queued is not done here: handles of it say ECANCELED. fcm_async_fd is to
+ * be asked again. EBUSY: the parent still owns it. ESTALE: it has ended. */
 FCM_API int fcm_adopt(fcm_manager *manager);
 
 /* Gives the manager up without removing anything, for a child that adopts it (before daemon(3)). Waits for the pass
@@ -237,7 +240,9 @@ typedef struct fcm_scope fcm_scope;
 
 enum fcm_outcome { FCM_SUCCEEDED = 0, FCM_FAILED, FCM_CANCELLED }; /* CANCELLED counts as an error */
 
-/* Enters a scope for path, which is tracked from now on and need not exist. NULL with errno of fcm_track_file. */
+/* Enters a scope for path, which is tracked from now on (a directory as a tree) and need not exist. NULL with errno of
+ * fcm_track_file, or EINVAL for flags that are not known. The scope is the caller's, to be given to fcm_scope_exit,
+ * fcm_scope_exit_async or fcm_scope_end before the manager is destroyed. */
 FCM_API fcm_scope *fcm_scoped_file(fcm_manager *manager, const char *path, unsigned flags) FCM_WARN_UNUSED;
 
 /* The same for a file, or directory, that is made now: fcm_make_file and fcm_make_directory. *fd (may be NULL: it is
@@ -247,10 +252,10 @@ FCM_API fcm_scope *fcm_scoped_new_file(fcm_manager *manager, const char *dir, co
 FCM_API fcm_scope *fcm_scoped_new_directory(fcm_manager *manager, const char *dir, const char *prefix,
                                             unsigned flags) FCM_WARN_UNUSED;
 
-/* Lives as long as the scope. */
+/* Absolute; lives as long as the scope. */
 FCM_API const char *fcm_scope_path(const fcm_scope *scope);
 
-/* The file stays, and is not tracked any more. */
+/* The file stays, and is not tracked any more. Twice is fine. */
 FCM_API int fcm_scope_keep(fcm_scope *scope);
 
 /* fcm_persist for the scope's file; after it the scope has nothing to remove. */
@@ -260,8 +265,9 @@ FCM_API int fcm_scope_persist(fcm_scope *scope, const char *to);
 FCM_API void fcm_scope_set_outcome(fcm_scope *scope, enum fcm_outcome outcome);
 
 /* Leaves the scope and frees it in every case. Removes the file (a directory with all that is in it), unless it was
- * kept, or the scope failed and was made with FCM_KEEP_ON_ERROR; then it stays and is untracked. NULL is allowed.
- * errno as fcm_cleanup_file; what could not be removed stays tracked. */
+ * kept, or the scope failed and was made with FCM_KEEP_ON_ERROR; then it stays and is untracked. Without
+ * cleanup_after_processing it stays, tracked, until it is old. NULL is allowed. errno as fcm_cleanup_file and
+ * fcm_cleanup_directory; what could not be removed stays tracked. */
 FCM_API int fcm_scope_exit(fcm_scope *scope, enum fcm_outcome outcome);
 
 /* The same with the outcome that was set, errno untouched: for FCM_SCOPED. */
@@ -276,16 +282,20 @@ FCM_API void fcm_scope_end(fcm_scope **scope);
 /* ---- Asynchronous forms ------------------------------------------------------------------------------------------ */
 
 /* A piece of work for the manager's workers. Requests wait in a queue of at most async_queue; when it is full the call
- * fails at once with EAGAIN, and the caller decides (fcm_async_flush waits). They are done in order, by async_workers
- * threads. The caller does no I/O: the path is checked by the worker. */
+ * fails at once with EAGAIN, and the caller decides (fcm_async_flush waits). They are begun in order, by async_workers
+ * threads, in which all signals are blocked. The caller does no I/O: the path is checked by the worker. */
 typedef struct fcm_request fcm_request;
 
 /* Called once for each request, also when it was cancelled (error ECANCELED). error is 0 or an errno; result lives
- * until the call returns. On a worker thread, or in fcm_async_dispatch (callbacks_by_dispatch). */
+ * until the call returns; of a single removal it says 1 and, for a regular file, its size. On a worker thread, or in
+ * fcm_async_dispatch (callbacks_by_dispatch). It may call any function but fcm_destroy and fcm_abandon; on a worker
+ * those that wait for requests fail with EDEADLK, since it is the worker they wait for. */
 typedef void (*fcm_callback)(void *context, int error, const struct fcm_result *result);
 
-/* Each returns 0, or -1 with errno: EAGAIN (queue full, or no thread can be made), EINVAL, ENAMETOOLONG, EPERM, ENOMEM.
- * callback may be NULL. request (may be NULL) gets a handle, the caller's, to be given to fcm_request_free. */
+/* Each returns 0, or -1 with errno, and then callback is never called: EAGAIN (queue full, or no thread can be made),
+ * ECANCELED (in a callback, while the manager is being destroyed), EINVAL, ENAMETOOLONG, EPERM, ENOMEM. callback may be
+ * NULL. request (may be NULL) gets a handle, the caller's, to be given to fcm_request_free; it is there before the
+ * callback is called. */
 FCM_API int fcm_cleanup_file_async(fcm_manager *manager, const char *path, fcm_callback callback, void *context,
                                    fcm_request **request);
 FCM_API int fcm_cleanup_directory_async(fcm_manager *manager, const char *path, bool recursive, fcm_callback callback,
@@ -295,16 +305,18 @@ FCM_API int fcm_cleanup_old_files_async(fcm_manager *manager, int64_t max_age, f
 FCM_API int fcm_cleanup_all_tracked_async(fcm_manager *manager, fcm_callback callback, void *context,
                                           fcm_request **request);
 
-/* fcm_scope_exit off the caller's thread; the scope is not the caller's any more, unless it fails with EAGAIN. */
+/* fcm_scope_exit off the caller's thread; the scope is not the caller's any more, unless it fails. */
 FCM_API int fcm_scope_exit_async(fcm_scope *scope, enum fcm_outcome outcome, fcm_callback callback, void *context,
                                  fcm_request **request);
 
-/* Takes a request out of the queue: nothing of it is done, and its callback gets ECANCELED. EALREADY: it is under way
- * or done. A scope whose exit is cancelled ends as FCM_CANCELLED: its file is removed unless FCM_KEEP_ON_ERROR. */
+/* Cancels a request that waits: nothing of it is done, and its callback gets ECANCELED, next of all, from a worker (or
+ * in fcm_async_dispatch). EALREADY: it is cancelled, under way or done. A scope whose exit is cancelled ends as
+ * FCM_CANCELLED: its file is removed unless FCM_KEEP_ON_ERROR. */
 FCM_API int fcm_request_cancel(fcm_request *request);
 
-/* Waits at most timeout (FCM_FOREVER = for ever) until it is done. ETIMEDOUT. Then *error (may be NULL) and *result
- * (may be NULL) are what its callback gets. */
+/* Waits at most timeout (FCM_FOREVER = for ever) until it is done, and its callback has returned (callbacks by dispatch
+ * are not waited for). Then *error (may be NULL) and *result (may be NULL) are what its callback gets. ETIMEDOUT.
+ * EDEADLK: called by a callback on a worker. */
 FCM_API int fcm_request_wait(fcm_request *request, int64_t timeout, int *error, struct fcm_result *result);
 
 /* Forgets the handle; the work goes on. NULL is allowed. */
@@ -314,10 +326,12 @@ FCM_API void fcm_request_free(fcm_request *request);
  * do not close it, and do not read it but by fcm_async_dispatch. -1 with EMFILE, ENFILE. */
 FCM_API int fcm_async_fd(fcm_manager *manager);
 
-/* Makes fcm_async_fd unreadable and calls the callbacks that are due (callbacks_by_dispatch). Returns how many. */
+/* Makes fcm_async_fd unreadable and calls the callbacks that are due (callbacks_by_dispatch; they wait for this without
+ * a limit, so call it). Returns how many. */
 FCM_API int fcm_async_dispatch(fcm_manager *manager);
 
-/* Waits until every request that was made before has been completed. Callbacks by dispatch are not called here. */
+/* Waits until every request that was made before has been completed. Callbacks by dispatch are not called here.
+ * EDEADLK: called by a callback on a worker. */
 FCM_API int fcm_async_flush(fcm_manager *manager);
 
 /* ---- Version ----------------------------------------------------------------------------------------------------- */
