@@ -1,8 +1,8 @@
 /* contexts prepare DIR CONTEXT | list | run CONTEXT DIR [FILE]: each function of lib/hooks.def, called in one context.
  *
- * One row for each function (and for some a second way to call it): an expression that succeeds and one that fails. Each
- * row of each context runs in a process of its own, in a directory DIR/CONTEXT/ROW that `prepare` has made. A line of
- * output tells results, errno (set to a number of its own before each call), how many times the heap was used, and
+ * One row for each function (and for some a second way to call it): an expression that succeeds and one that fails.
+ * Each row of each context runs in a process of its own, in a directory DIR/CONTEXT/ROW that `prepare` has made. A line
+ * of output tells results, errno (set to a number of its own before each call), how many times the heap was used, and
  * what the directory holds. The line must be the same without and with the shim.
  *
  * FILE: for `altstack` the sizes of the alternate stacks, which the run without FILE prints; for `seccomp` the system
@@ -154,7 +154,8 @@ static dev_t no_device;
 static int walked(FTS *tree) {
   const int saved = errno;
   if (tree) {
-    while (fts_read(tree)) {}
+    while (fts_read(tree)) {
+    }
     fts_close(tree);
   }
   errno = saved;
@@ -258,9 +259,21 @@ static int by_setns(int fd) {
   return result;
 }
 
-#define TEMPLATE(call) ({ char name[] = "tmp.XXXXXX"; call; })
-#define TEMPLATE_SUFFIX(call) ({ char name[] = "tmp.XXXXXX.c"; call; })
-#define TEMPLATE_NONE(call) ({ char name[] = "none/tmp.XXXXXX"; call; })
+#define TEMPLATE(call)                                                                                                 \
+  ({                                                                                                                   \
+    char name[] = "tmp.XXXXXX";                                                                                        \
+    call;                                                                                                              \
+  })
+#define TEMPLATE_SUFFIX(call)                                                                                          \
+  ({                                                                                                                   \
+    char name[] = "tmp.XXXXXX.c";                                                                                      \
+    call;                                                                                                              \
+  })
+#define TEMPLATE_NONE(call)                                                                                            \
+  ({                                                                                                                   \
+    char name[] = "none/tmp.XXXXXX";                                                                                   \
+    call;                                                                                                              \
+  })
 
 /* ---- the rows ---- */
 
@@ -272,107 +285,119 @@ static int by_setns(int fd) {
 
 /* function, which way, why not in a vfork child, the success, the failure */
 #define ROWS                                                                                                           \
-  ROW(open, new, ANYWHERE, fd_of(open("new", O_CREAT | O_WRONLY, 0600)), fd_of(open("none/x", O_CREAT | O_RDWR, 0600)))   \
-  ROW(open, existing, ANYWHERE, fd_of(open("old", O_CREAT | O_RDWR, 0600)), fd_of(open("dir", O_CREAT | O_WRONLY, 0600))) \
-  ROW(open, truncating, ANYWHERE, fd_of(open("old", O_WRONLY | O_TRUNC)), fd_of(open("none", O_WRONLY | O_TRUNC)))      \
-  ROW(open, exclusive, ANYWHERE, fd_of(open("new", O_CREAT | O_EXCL, 0600)), fd_of(open("old", O_CREAT | O_EXCL, 0600)))  \
-  ROW(open, nameless, ANYWHERE, fd_of(open(".", O_TMPFILE | O_RDWR, 0600)), fd_of(open("none", O_TMPFILE | O_RDWR, 0600)))\
-  ROW(open64, , ANYWHERE, fd_of(open64("new", O_CREAT | O_WRONLY, 0600)), fd_of(open64("none/x", O_CREAT | O_RDWR, 0600))) \
-  ROW(openat, , ANYWHERE, fd_of(openat(AT_FDCWD, "new", O_CREAT | O_RDWR, 0600)), fd_of(openat(-7, "x", O_CREAT, 0600)))  \
-  ROW(openat64, , ANYWHERE, fd_of(openat64(AT_FDCWD, "new", O_CREAT | O_RDWR, 0600)), fd_of(openat64(-7, "x", O_CREAT, 0600)))\
-  ROW(creat, , ANYWHERE, fd_of(creat("new", 0600)), fd_of(creat("dir", 0600)))                                          \
-  ROW(creat64, , ANYWHERE, fd_of(creat64("new", 0600)), fd_of(creat64("dir", 0600)))                                    \
-  ROW(fopen, new, ALLOCATES, stream_of(fopen("new", "w")), stream_of(fopen("none/x", "w")))                             \
-  ROW(fopen, existing, ALLOCATES, stream_of(fopen("old", "a")), stream_of(fopen("dir", "a")))                           \
-  ROW(fopen64, , ALLOCATES, stream_of(fopen64("new", "w")), stream_of(fopen64("none/x", "w")))                          \
-  ROW(mkstemp, , ANYWHERE, TEMPLATE(fd_of(mkstemp(name))), TEMPLATE_NONE(fd_of(mkstemp(name))))                         \
-  ROW(mkstemp64, , ANYWHERE, TEMPLATE(fd_of(mkstemp64(name))), TEMPLATE_NONE(fd_of(mkstemp64(name))))                   \
-  ROW(mkostemp, , ANYWHERE, TEMPLATE(fd_of(mkostemp(name, O_CLOEXEC))), TEMPLATE_NONE(fd_of(mkostemp(name, 0))))        \
-  ROW(mkostemp64, , ANYWHERE, TEMPLATE(fd_of(mkostemp64(name, O_CLOEXEC))), TEMPLATE_NONE(fd_of(mkostemp64(name, 0))))  \
-  ROW(mkstemps, , ANYWHERE, TEMPLATE_SUFFIX(fd_of(mkstemps(name, 2))), TEMPLATE_NONE(fd_of(mkstemps(name, 0))))         \
-  ROW(mkstemps64, , ANYWHERE, TEMPLATE_SUFFIX(fd_of(mkstemps64(name, 2))), TEMPLATE_NONE(fd_of(mkstemps64(name, 0))))   \
-  ROW(mkostemps, , ANYWHERE, TEMPLATE_SUFFIX(fd_of(mkostemps(name, 2, 0))), TEMPLATE_NONE(fd_of(mkostemps(name, 0, 0)))) \
-  ROW(mkostemps64, , ANYWHERE, TEMPLATE_SUFFIX(fd_of(mkostemps64(name, 2, 0))), TEMPLATE_NONE(fd_of(mkostemps64(name, 0, 0))))\
-  ROW(freopen, new, ALLOCATES, reopened(freopen, "new", "w"), reopened(freopen, "none/x", "w"))                         \
-  ROW(freopen, exclusive, ALLOCATES, reopened(freopen, "new", "wx"), reopened(freopen, "old", "wx"))                    \
-  ROW(freopen64, , ALLOCATES, reopened(freopen64, "new", "w"), reopened(freopen64, "none/x", "w"))                      \
-  ROW(mkfifo, , ANYWHERE, mkfifo("new", 0600), mkfifo("old", 0600))                                                     \
-  ROW(mkfifoat, , ANYWHERE, mkfifoat(AT_FDCWD, "new", 0600), mkfifoat(AT_FDCWD, "old", 0600))                           \
-  ROW(mknod, , ANYWHERE, mknod("new", S_IFREG | 0600, 0), mknod("old", S_IFREG | 0600, 0))                              \
-  ROW(mknodat, , ANYWHERE, mknodat(AT_FDCWD, "new", S_IFREG | 0600, 0), mknodat(-7, "x", S_IFREG | 0600, 0))            \
-  ROW(__xmknod, , ANYWHERE, xmknod(0, "new", S_IFREG | 0600, &no_device), xmknod(0, "old", S_IFREG | 0600, &no_device)) \
-  ROW(__xmknodat, , ANYWHERE, xmknodat(0, AT_FDCWD, "new", S_IFREG | 0600, &no_device),                                 \
-      xmknodat(0, AT_FDCWD, "old", S_IFREG | 0600, &no_device))                                                         \
-  ROW(bind, , ANYWHERE, bound("new"), bound("old"))                                                                     \
-  ROW(mkdtemp, , ANYWHERE, TEMPLATE(mkdtemp(name) ? 0 : -1), TEMPLATE_NONE(mkdtemp(name) ? 0 : -1))                     \
-  ROW(mkdir, , ANYWHERE, mkdir("new", 0700), mkdir("old", 0700))                                                        \
-  ROW(mkdirat, , ANYWHERE, mkdirat(AT_FDCWD, "new", 0700), mkdirat(AT_FDCWD, "none/x", 0700))                           \
-  ROW(link, , ANYWHERE, link("old", "new"), link("none", "x"))                                                          \
-  ROW(linkat, , ANYWHERE, linkat(AT_FDCWD, "old", AT_FDCWD, "new", 0), linkat(AT_FDCWD, "old", AT_FDCWD, "other", 0))   \
-  ROW(symlink, , ANYWHERE, symlink("old", "new"), symlink("old", "other"))                                              \
-  ROW(symlinkat, , ANYWHERE, symlinkat("old", AT_FDCWD, "new"), symlinkat("old", AT_FDCWD, "none/x"))                   \
-  ROW(rename, new, ANYWHERE, rename("old", "new"), rename("none", "x"))                                                 \
-  ROW(rename, onto, ANYWHERE, rename("old", "other"), rename("other", "dir"))                                           \
-  ROW(renameat, , ANYWHERE, renameat(AT_FDCWD, "old", AT_FDCWD, "other"), renameat(-7, "old", AT_FDCWD, "x"))           \
-  ROW(renameat2, , ANYWHERE, renameat2(AT_FDCWD, "old", AT_FDCWD, "new", 0), renameat2(-7, "none", -7, "x", 0))         \
-  ROW(renameat2, exchange, ANYWHERE, renameat2(AT_FDCWD, "old", AT_FDCWD, "other", RENAME_EXCHANGE),                    \
-      renameat2(AT_FDCWD, "old", AT_FDCWD, "none", RENAME_EXCHANGE))                                                    \
-  ROW(renameat2, noreplace, ANYWHERE, renameat2(AT_FDCWD, "old", AT_FDCWD, "new", RENAME_NOREPLACE),                    \
-      renameat2(AT_FDCWD, "other", AT_FDCWD, "old", RENAME_NOREPLACE))                                                  \
-  ROW(unlink, , ANYWHERE, unlink("old"), unlink("none"))                                                                \
-  ROW(unlinkat, , ANYWHERE, unlinkat(AT_FDCWD, "old", 0), unlinkat(AT_FDCWD, "dir", 0))                                 \
-  ROW(remove, , ANYWHERE, remove("old"), remove("none"))                                                                \
-  ROW(rmdir, , ANYWHERE, rmdir("empty"), rmdir("dir"))                                                                  \
-  ROW(shm_open, , ANYWHERE, shm(), fd_of(shm_open("/a/b", O_CREAT | O_RDWR, 0600)))                                     \
-  ROW(shm_unlink, , ANYWHERE, shm(), shm_unlink("/contexts-none"))                                                      \
-  ROW(sem_open, , ALLOCATES, sem(), sem_bad())                                                                          \
-  ROW(sem_unlink, , ALLOCATES, sem(), sem_unlink("/contexts-none"))                                                     \
-  ROW(truncate, , ANYWHERE, truncate("old", 1), truncate("none", 1))                                                    \
-  ROW(truncate64, , ANYWHERE, truncate64("old", 1), truncate64("old", -1))                                              \
-  ROW(ftruncate, , ANYWHERE, with_fd("old", O_RDWR, shorten), with_fd("old", O_RDONLY, shorten))                        \
-  ROW(ftruncate64, , ANYWHERE, with_fd("old", O_RDWR, shorten64), ftruncate64(-1, 1))                                   \
-  ROW(chdir, , ANYWHERE, made_in(chdir("dir")), chdir("none"))                                                          \
-  ROW(fchdir, , ANYWHERE, made_in(with_fd("dir", O_RDONLY, fchdir)), fchdir(-1))                                        \
-  ROW(chroot, , ANYWHERE, chroot(".") + fd_of(open("/new", O_CREAT | O_RDWR, 0600)), chroot("none"))                    \
-  ROW(unshare, , ANYWHERE, unshare(CLONE_FS), unshare(1))                                                               \
-  ROW(setns, , ANYWHERE, by_setns(open("/proc/self/ns/uts", O_RDONLY)), setns(-1, 0))                                   \
-  ROW(daemon, , STARTS, by_daemon(), NEVER("it fails only where fork does"))                                            \
-  ROW(fork, , STARTS, child_of(fork()), NEVER("it fails only when there is no memory, or no number left"))              \
-  ROW(_Fork, , STARTS, child_of(_Fork()), NEVER("as fork"))                                                             \
-  ROW(forkpty, , STARTS, by_pty(), NEVER("as fork"))                                                                    \
-  ROW(fts_open, , ALLOCATES, walked(fts_open(tree_names, FTS_PHYSICAL, NULL)), walked(fts_open(no_names, 0, NULL)))     \
-  ROW(fts64_open, , ALLOCATES, walked((FTS *)fts64_open(tree_names, FTS_PHYSICAL, NULL)),                               \
-      walked((FTS *)fts64_open(tree_names, 0x7f000, NULL)))                                                             \
-  ROW(nftw, , ALLOCATES, nftw(".", met, 4, FTW_CHDIR), nftw("none", met, 4, FTW_CHDIR))                                 \
-  ROW(nftw64, , ALLOCATES, nftw64(".", met64, 4, FTW_CHDIR), nftw64("none", met64, 4, FTW_CHDIR))                       \
-  ROW(execve, , ANYWHERE, execve(TRUE, ARGV, environ), execve("none", ARGV, environ))                                   \
-  ROW(execve, found, ANYWHERE, execve(TRUE, ARGV, NULL), execve("old", ARGV, environ))                                  \
-  ROW(execv, , ANYWHERE, execv(TRUE, ARGV), execv("none", ARGV))                                                        \
-  ROW(execvp, , ANYWHERE, execvp(TRUE, ARGV), execvp("./none", ARGV))                                                   \
-  ROW(execvpe, , ANYWHERE, execvpe(TRUE, ARGV, environ), execvpe("./none", ARGV, environ))                              \
-  ROW(execl, , ANYWHERE, execl(TRUE, "true", "a", NULL), execl("none", "true", NULL))                                   \
-  ROW(execlp, , ANYWHERE, execlp(TRUE, "true", "a", NULL), execlp("./none", "true", NULL))                              \
-  ROW(execle, , ANYWHERE, execle(TRUE, "true", "a", NULL, environ), execle("none", "true", NULL, environ))              \
-  ROW(execveat, , ANYWHERE, execveat(AT_FDCWD, TRUE, ARGV, environ, 0), execveat(-7, "none", ARGV, environ, 0))         \
-  ROW(fexecve, , ANYWHERE, fexecve(open(TRUE, O_RDONLY | O_CLOEXEC), ARGV, environ), fexecve(-1, ARGV, environ))        \
-  ROW(popen, , STARTS, by_popen("exit 3", "r"), by_popen("exit 3", "q"))                                                \
-  ROW(system, , STARTS, system("exit 3"), NEVER("what the shell says is its status"))                                   \
-  ROW(wordexp, , STARTS, by_wordexp("$(echo a b)", 0), by_wordexp("a | b", 0))                                          \
-  ROW(posix_spawn, , STARTS, by_spawn(posix_spawn, TRUE), by_spawn(posix_spawn, "none"))                                \
-  ROW(posix_spawnp, , STARTS, by_spawn(posix_spawnp, TRUE), by_spawn(posix_spawnp, "./none"))                           \
-  ROW(syscall, openat, ANYWHERE, fd_of((int)syscall(SYS_openat, AT_FDCWD, "new", O_CREAT | O_RDWR, 0600)),              \
-      fd_of((int)syscall(SYS_openat, AT_FDCWD, "none/x", O_CREAT | O_RDWR, 0600)))                                      \
-  ROW(syscall, unlinkat, ANYWHERE, (int)syscall(SYS_unlinkat, AT_FDCWD, "old", 0), (int)syscall(SYS_unlinkat, -7, "x", 0))\
-  ROW(syscall, renameat2, ANYWHERE, (int)syscall(SYS_renameat2, AT_FDCWD, "old", AT_FDCWD, "new", 0),                   \
-      (int)syscall(SYS_renameat2, AT_FDCWD, "none", AT_FDCWD, "x", 0))                                                  \
-  ROW(syscall, execve, ANYWHERE, (int)syscall(SYS_execve, TRUE, ARGV, environ), (int)syscall(SYS_execve, "none", ARGV, environ))\
-  ROW(syscall, exit_group, ANYWHERE, (int)syscall(SYS_exit_group, 5), NEVER("it does not return"))                      \
-  ROW(syscall, other, ANYWHERE, (int)syscall(SYS_getuid) < 0, (int)syscall(SYS_close, -1))                              \
-  ROW(prctl, , ANYWHERE, prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) < 0, prctl(123456, 0, 0, 0, 0))                             \
-  ROW(open_by_handle_at, , ANYWHERE, by_handle("old", AT_FDCWD, O_RDWR | O_TRUNC), by_handle("old", -7, O_RDWR))        \
-  ROW(_exit, , ANYWHERE, (_exit(5), 0), NEVER("it does not return"))                                                    \
-  ROW(_Exit, , ANYWHERE, (_Exit(5), 0), NEVER("it does not return"))                                                    \
-  ROW(pthread_exit, , THREADS, by_pthread(), NEVER("it does not return"))                                               \
+  ROW(open, new, ANYWHERE, fd_of(open("new", O_CREAT | O_WRONLY, 0600)),                                               \
+      fd_of(open("none/x", O_CREAT | O_RDWR, 0600)))                                                                   \
+  ROW(open, existing, ANYWHERE, fd_of(open("old", O_CREAT | O_RDWR, 0600)),                                            \
+      fd_of(open("dir", O_CREAT | O_WRONLY, 0600)))                                                                    \
+  ROW(open, truncating, ANYWHERE, fd_of(open("old", O_WRONLY | O_TRUNC)), fd_of(open("none", O_WRONLY | O_TRUNC)))     \
+  ROW(open, exclusive, ANYWHERE, fd_of(open("new", O_CREAT | O_EXCL, 0600)),                                           \
+      fd_of(open("old", O_CREAT | O_EXCL, 0600)))                                                                      \
+  ROW(open, nameless, ANYWHERE, fd_of(open(".", O_TMPFILE | O_RDWR, 0600)),                                            \
+      fd_of(open("none", O_TMPFILE | O_RDWR, 0600)))                                                                   \
+  ROW(open64, , ANYWHERE, fd_of(open64("new", O_CREAT | O_WRONLY, 0600)),                                              \
+      fd_of(open64("none/x", O_CREAT | O_RDWR, 0600)))                                                                 \
+  ROW(openat, , ANYWHERE, fd_of(openat(AT_FDCWD, "new", O_CREAT | O_RDWR, 0600)),                                      \
+      fd_of(openat(-7, "x", O_CREAT, 0600)))                                                                           \
+  ROW(openat64, , ANYWHERE, fd_of(openat64(AT_FDCWD, "new", O_CREAT | O_RDWR, 0600)),                                  \
+      fd_of(openat64(-7, "x", O_CREAT, 0600)))                                                                         \
+  ROW(creat, , ANYWHERE, fd_of(creat("new", 0600)), fd_of(creat("dir", 0600)))                                         \
+  ROW(creat64, , ANYWHERE, fd_of(creat64("new", 0600)), fd_of(creat64("dir", 0600)))                                   \
+  ROW(fopen, new, ALLOCATES, stream_of(fopen("new", "w")), stream_of(fopen("none/x", "w")))                            \
+  ROW(fopen, existing, ALLOCATES, stream_of(fopen("old", "a")), stream_of(fopen("dir", "a")))                          \
+  ROW(fopen64, , ALLOCATES, stream_of(fopen64("new", "w")), stream_of(fopen64("none/x", "w")))                         \
+  ROW(mkstemp, , ANYWHERE, TEMPLATE(fd_of(mkstemp(name))), TEMPLATE_NONE(fd_of(mkstemp(name))))                        \
+  ROW(mkstemp64, , ANYWHERE, TEMPLATE(fd_of(mkstemp64(name))), TEMPLATE_NONE(fd_of(mkstemp64(name))))                  \
+  ROW(mkostemp, , ANYWHERE, TEMPLATE(fd_of(mkostemp(name, O_CLOEXEC))), TEMPLATE_NONE(fd_of(mkostemp(name, 0))))       \
+  ROW(mkostemp64, , ANYWHERE, TEMPLATE(fd_of(mkostemp64(name, O_CLOEXEC))), TEMPLATE_NONE(fd_of(mkostemp64(name, 0)))) \
+  ROW(mkstemps, , ANYWHERE, TEMPLATE_SUFFIX(fd_of(mkstemps(name, 2))), TEMPLATE_NONE(fd_of(mkstemps(name, 0))))        \
+  ROW(mkstemps64, , ANYWHERE, TEMPLATE_SUFFIX(fd_of(mkstemps64(name, 2))), TEMPLATE_NONE(fd_of(mkstemps64(name, 0))))  \
+  ROW(mkostemps, , ANYWHERE, TEMPLATE_SUFFIX(fd_of(mkostemps(name, 2, 0))),                                            \
+      TEMPLATE_NONE(fd_of(mkostemps(name, 0, 0))))                                                                     \
+  ROW(mkostemps64, , ANYWHERE, TEMPLATE_SUFFIX(fd_of(mkostemps64(name, 2, 0))),                                        \
+      TEMPLATE_NONE(fd_of(mkostemps64(name, 0, 0))))                                                                   \
+  ROW(freopen, new, ALLOCATES, reopened(freopen, "new", "w"), reopened(freopen, "none/x", "w"))                        \
+  ROW(freopen, exclusive, ALLOCATES, reopened(freopen, "new", "wx"), reopened(freopen, "old", "wx"))                   \
+  ROW(freopen64, , ALLOCATES, reopened(freopen64, "new", "w"), reopened(freopen64, "none/x", "w"))                     \
+  ROW(mkfifo, , ANYWHERE, mkfifo("new", 0600), mkfifo("old", 0600))                                                    \
+  ROW(mkfifoat, , ANYWHERE, mkfifoat(AT_FDCWD, "new", 0600), mkfifoat(AT_FDCWD, "old", 0600))                          \
+  ROW(mknod, , ANYWHERE, mknod("new", S_IFREG | 0600, 0), mknod("old", S_IFREG | 0600, 0))                             \
+  ROW(mknodat, , ANYWHERE, mknodat(AT_FDCWD, "new", S_IFREG | 0600, 0), mknodat(-7, "x", S_IFREG | 0600, 0))           \
+  ROW(__xmknod, , ANYWHERE, xmknod(0, "new", S_IFREG | 0600, &no_device),                                              \
+      xmknod(0, "old", S_IFREG | 0600, &no_device))                                                                    \
+  ROW(__xmknodat, , ANYWHERE, xmknodat(0, AT_FDCWD, "new", S_IFREG | 0600, &no_device),                                \
+      xmknodat(0, AT_FDCWD, "old", S_IFREG | 0600, &no_device))                                                        \
+  ROW(bind, , ANYWHERE, bound("new"), bound("old"))                                                                    \
+  ROW(mkdtemp, , ANYWHERE, TEMPLATE(mkdtemp(name) ? 0 : -1), TEMPLATE_NONE(mkdtemp(name) ? 0 : -1))                    \
+  ROW(mkdir, , ANYWHERE, mkdir("new", 0700), mkdir("old", 0700))                                                       \
+  ROW(mkdirat, , ANYWHERE, mkdirat(AT_FDCWD, "new", 0700), mkdirat(AT_FDCWD, "none/x", 0700))                          \
+  ROW(link, , ANYWHERE, link("old", "new"), link("none", "x"))                                                         \
+  ROW(linkat, , ANYWHERE, linkat(AT_FDCWD, "old", AT_FDCWD, "new", 0), linkat(AT_FDCWD, "old", AT_FDCWD, "other", 0))  \
+  ROW(symlink, , ANYWHERE, symlink("old", "new"), symlink("old", "other"))                                             \
+  ROW(symlinkat, , ANYWHERE, symlinkat("old", AT_FDCWD, "new"), symlinkat("old", AT_FDCWD, "none/x"))                  \
+  ROW(rename, new, ANYWHERE, rename("old", "new"), rename("none", "x"))                                                \
+  ROW(rename, onto, ANYWHERE, rename("old", "other"), rename("other", "dir"))                                          \
+  ROW(renameat, , ANYWHERE, renameat(AT_FDCWD, "old", AT_FDCWD, "other"), renameat(-7, "old", AT_FDCWD, "x"))          \
+  ROW(renameat2, , ANYWHERE, renameat2(AT_FDCWD, "old", AT_FDCWD, "new", 0), renameat2(-7, "none", -7, "x", 0))        \
+  ROW(renameat2, exchange, ANYWHERE, renameat2(AT_FDCWD, "old", AT_FDCWD, "other", RENAME_EXCHANGE),                   \
+      renameat2(AT_FDCWD, "old", AT_FDCWD, "none", RENAME_EXCHANGE))                                                   \
+  ROW(renameat2, noreplace, ANYWHERE, renameat2(AT_FDCWD, "old", AT_FDCWD, "new", RENAME_NOREPLACE),                   \
+      renameat2(AT_FDCWD, "other", AT_FDCWD, "old", RENAME_NOREPLACE))                                                 \
+  ROW(unlink, , ANYWHERE, unlink("old"), unlink("none"))                                                               \
+  ROW(unlinkat, , ANYWHERE, unlinkat(AT_FDCWD, "old", 0), unlinkat(AT_FDCWD, "dir", 0))                                \
+  ROW(remove, , ANYWHERE, remove("old"), remove("none"))                                                               \
+  ROW(rmdir, , ANYWHERE, rmdir("empty"), rmdir("dir"))                                                                 \
+  ROW(shm_open, , ANYWHERE, shm(), fd_of(shm_open("/a/b", O_CREAT | O_RDWR, 0600)))                                    \
+  ROW(shm_unlink, , ANYWHERE, shm(), shm_unlink("/contexts-none"))                                                     \
+  ROW(sem_open, , ALLOCATES, sem(), sem_bad())                                                                         \
+  ROW(sem_unlink, , ALLOCATES, sem(), sem_unlink("/contexts-none"))                                                    \
+  ROW(truncate, , ANYWHERE, truncate("old", 1), truncate("none", 1))                                                   \
+  ROW(truncate64, , ANYWHERE, truncate64("old", 1), truncate64("old", -1))                                             \
+  ROW(ftruncate, , ANYWHERE, with_fd("old", O_RDWR, shorten), with_fd("old", O_RDONLY, shorten))                       \
+  ROW(ftruncate64, , ANYWHERE, with_fd("old", O_RDWR, shorten64), ftruncate64(-1, 1))                                  \
+  ROW(chdir, , ANYWHERE, made_in(chdir("dir")), chdir("none"))                                                         \
+  ROW(fchdir, , ANYWHERE, made_in(with_fd("dir", O_RDONLY, fchdir)), fchdir(-1))                                       \
+  ROW(chroot, , ANYWHERE, chroot(".") + fd_of(open("/new", O_CREAT | O_RDWR, 0600)), chroot("none"))                   \
+  ROW(unshare, , ANYWHERE, unshare(CLONE_FS), unshare(1))                                                              \
+  ROW(setns, , ANYWHERE, by_setns(open("/proc/self/ns/uts", O_RDONLY)), setns(-1, 0))                                  \
+  ROW(daemon, , STARTS, by_daemon(), NEVER("it fails only where fork does"))                                           \
+  ROW(fork, , STARTS, child_of(fork()), NEVER("it fails only when there is no memory, or no number left"))             \
+  ROW(_Fork, , STARTS, child_of(_Fork()), NEVER("as fork"))                                                            \
+  ROW(forkpty, , STARTS, by_pty(), NEVER("as fork"))                                                                   \
+  ROW(fts_open, , ALLOCATES, walked(fts_open(tree_names, FTS_PHYSICAL, NULL)), walked(fts_open(no_names, 0, NULL)))    \
+  ROW(fts64_open, , ALLOCATES, walked((FTS *)fts64_open(tree_names, FTS_PHYSICAL, NULL)),                              \
+      walked((FTS *)fts64_open(tree_names, 0x7f000, NULL)))                                                            \
+  ROW(nftw, , ALLOCATES, nftw(".", met, 4, FTW_CHDIR), nftw("none", met, 4, FTW_CHDIR))                                \
+  ROW(nftw64, , ALLOCATES, nftw64(".", met64, 4, FTW_CHDIR), nftw64("none", met64, 4, FTW_CHDIR))                      \
+  ROW(execve, , ANYWHERE, execve(TRUE, ARGV, environ), execve("none", ARGV, environ))                                  \
+  ROW(execve, found, ANYWHERE, execve(TRUE, ARGV, NULL), execve("old", ARGV, environ))                                 \
+  ROW(execv, , ANYWHERE, execv(TRUE, ARGV), execv("none", ARGV))                                                       \
+  ROW(execvp, , ANYWHERE, execvp(TRUE, ARGV), execvp("./none", ARGV))                                                  \
+  ROW(execvpe, , ANYWHERE, execvpe(TRUE, ARGV, environ), execvpe("./none", ARGV, environ))                             \
+  ROW(execl, , ANYWHERE, execl(TRUE, "true", "a", NULL), execl("none", "true", NULL))                                  \
+  ROW(execlp, , ANYWHERE, execlp(TRUE, "true", "a", NULL), execlp("./none", "true", NULL))                             \
+  ROW(execle, , ANYWHERE, execle(TRUE, "true", "a", NULL, environ), execle("none", "true", NULL, environ))             \
+  ROW(execveat, , ANYWHERE, execveat(AT_FDCWD, TRUE, ARGV, environ, 0), execveat(-7, "none", ARGV, environ, 0))        \
+  ROW(fexecve, , ANYWHERE, fexecve(open(TRUE, O_RDONLY | O_CLOEXEC), ARGV, environ), fexecve(-1, ARGV, environ))       \
+  ROW(popen, , STARTS, by_popen("exit 3", "r"), by_popen("exit 3", "q"))                                               \
+  ROW(system, , STARTS, system("exit 3"), NEVER("what the shell says is its status"))                                  \
+  ROW(wordexp, , STARTS, by_wordexp("$(echo a b)", 0), by_wordexp("a | b", 0))                                         \
+  ROW(posix_spawn, , STARTS, by_spawn(posix_spawn, TRUE), by_spawn(posix_spawn, "none"))                               \
+  ROW(posix_spawnp, , STARTS, by_spawn(posix_spawnp, TRUE), by_spawn(posix_spawnp, "./none"))                          \
+  ROW(syscall, openat, ANYWHERE, fd_of((int)syscall(SYS_openat, AT_FDCWD, "new", O_CREAT | O_RDWR, 0600)),             \
+      fd_of((int)syscall(SYS_openat, AT_FDCWD, "none/x", O_CREAT | O_RDWR, 0600)))                                     \
+  ROW(syscall, unlinkat, ANYWHERE, (int)syscall(SYS_unlinkat, AT_FDCWD, "old", 0),                                     \
+      (int)syscall(SYS_unlinkat, -7, "x", 0))                                                                          \
+  ROW(syscall, renameat2, ANYWHERE, (int)syscall(SYS_renameat2, AT_FDCWD, "old", AT_FDCWD, "new", 0),                  \
+      (int)syscall(SYS_renameat2, AT_FDCWD, "none", AT_FDCWD, "x", 0))                                                 \
+  ROW(syscall, execve, ANYWHERE, (int)syscall(SYS_execve, TRUE, ARGV, environ),                                        \
+      (int)syscall(SYS_execve, "none", ARGV, environ))                                                                 \
+  ROW(syscall, exit_group, ANYWHERE, (int)syscall(SYS_exit_group, 5), NEVER("it does not return"))                     \
+  ROW(syscall, other, ANYWHERE, (int)syscall(SYS_getuid) < 0, (int)syscall(SYS_close, -1))                             \
+  ROW(prctl, , ANYWHERE, prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) < 0, prctl(123456, 0, 0, 0, 0))                            \
+  ROW(open_by_handle_at, , ANYWHERE, by_handle("old", AT_FDCWD, O_RDWR | O_TRUNC), by_handle("old", -7, O_RDWR))       \
+  ROW(_exit, , ANYWHERE, (_exit(5), 0), NEVER("it does not return"))                                                   \
+  ROW(_Exit, , ANYWHERE, (_Exit(5), 0), NEVER("it does not return"))                                                   \
+  ROW(pthread_exit, , THREADS, by_pthread(), NEVER("it does not return"))                                              \
   ROW(thrd_exit, , THREADS, by_thrd(), NEVER("it does not return"))
 
 struct row {
@@ -391,8 +416,9 @@ struct row {
   static long GLUE(bad, function, way)(void) { return failure; }
 ROWS
 #undef ROW
-#define ROW(function, way, vfork, success, failure) {#function, #way, vfork, #failure, GLUE(ok, function, way), GLUE(bad, function, way)},
-static const struct row rows[] = {ROWS};
+#define ROW(function, way, vfork, success, failure)                                                                    \
+  {#function, #way, vfork, #failure, GLUE(ok, function, way), GLUE(bad, function, way)},
+    static const struct row rows[] = {ROWS};
 #undef ROW
 #define COUNT (sizeof rows / sizeof *rows)
 
@@ -422,7 +448,7 @@ static struct shared {
   struct outcome bad;
   volatile size_t stack_used;
   const struct row *row;
-} *shared;
+} * shared;
 
 static void call(struct outcome *out, long (*what)(void)) {
   const unsigned before = heap_calls;
@@ -493,9 +519,9 @@ static void in_handler(void) {
 
 static void after_chroot(void) {
   const int needs_programs = strstr(shared->row->function, "exec") || strstr(shared->row->function, "spawn") ||
-                              strcmp(shared->row->function, "popen") == 0 ||
-                              strcmp(shared->row->function, "system") == 0 ||
-                              strcmp(shared->row->function, "wordexp") == 0 || strcmp(shared->row->way, "execve") == 0;
+                             strcmp(shared->row->function, "popen") == 0 ||
+                             strcmp(shared->row->function, "system") == 0 ||
+                             strcmp(shared->row->function, "wordexp") == 0 || strcmp(shared->row->way, "execve") == 0;
   if (geteuid() == 0 && chroot(needs_programs ? "/" : ".")) _exit(99);
   both();
 }
@@ -529,7 +555,8 @@ static void install_filter(void) {
   static struct sock_filter program[CALLS_MAX + 8];
   unsigned n = 0;
   const size_t row = (size_t)(shared->row - rows);
-  static const int always[] = {SYS_futex, SYS_exit, SYS_exit_group, SYS_rt_sigreturn, SYS_restart_syscall, SYS_getrandom};
+  static const int always[] = {SYS_futex,           SYS_exit,     SYS_exit_group, SYS_rt_sigreturn,
+                               SYS_restart_syscall, SYS_getrandom};
   program[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
   for (size_t i = 0; i < sizeof always / sizeof *always; i++) needed[row][always[i]] = 1;
   for (unsigned i = 0; i < CALLS_MAX && is_strict; i++) {
@@ -554,8 +581,8 @@ static void under_filter(void) {
   _exit(0);
 }
 
-/* Follows child and all that it starts. futex and getrandom (of mkstemp) are called or not as it happens. Marks the calls made after the filter in seen, and lists those of the child
- * itself, up to its exec. */
+/* Follows child and all that it starts. futex and getrandom (of mkstemp) are called or not as it happens. Marks the
+ * calls made after the filter in seen, and lists those of the child itself, up to its exec. */
 static int follow(pid_t child, unsigned char *seen, char *list, size_t size) {
   int status;
   int result = -1;
