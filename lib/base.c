@@ -106,15 +106,25 @@ static int name_of_fd(int fd, char *out, size_t size) {
   return 0;
 }
 
+/* error 0: the directory is there, but /proc is not. */
 static int fail(struct fc_base *base, const char *path, int error, char *message, size_t size) {
-  (void)snprintf(message, size,
-                 "filecleanup: FILECLEANUP_BASE_DIR=\"%s\": %s; give a directory that exists or can be made; nothing "
-                 "will be tracked or deleted",
-                 path, strerror(error));
+  (void)snprintf(message, size, "filecleanup: FILECLEANUP_BASE_DIR=\"%s\": %s; %s; nothing will be tracked or deleted",
+                 path, error ? strerror(error) : "its place cannot be told without /proc",
+                 error ? "give a directory that exists or can be made" : "mount /proc");
   if (base->fd >= 0) (void)fc_sys_close(base->fd);
   base->fd = -1;
   fc_base_remove(path, base->created, INT64_MIN);
   return -1;
+}
+
+/* On overlayfs a directory of a lower layer (an image's /tmp) is copied up when something is first made in it, and has
+ * another birth time and handle from then on: the session would take its own base for somebody else's. A chown that
+ * changes nothing does it now; it needs no right that making a file there does not need. */
+static void settle(struct fc_base *base) {
+  struct statx st;
+  struct fc_identity settled;
+  if (base->fs_type != FS_OVERLAY || FC_SYS5(SYS_fchownat, base->fd, "", -1, -1, AT_EMPTY_PATH) < 0) return;
+  if (fc_identity_take(base->fd, "", false, &settled, &st) == 0) base->identity = settled;
 }
 
 int fc_base_open(struct fc_base *base, const struct fc_config *config, char *const *envp, const char *tool_path,
@@ -136,6 +146,7 @@ int fc_base_open(struct fc_base *base, const struct fc_config *config, char *con
   struct statx st;
   struct fc_statfs fs;
   int rc = name_of_fd(fd, base->real, sizeof base->real);
+  if (rc == -ENOENT) return fail(base, wanted, 0, message, message_size);
   if (rc == 0) rc = fc_sys_fstatfs(fd, &fs);
   if (rc == 0) {
     base->fs_type = fs.type;
@@ -151,6 +162,7 @@ int fc_base_open(struct fc_base *base, const struct fc_config *config, char *con
     fc_base_remove(base->real, base->created, INT64_MIN);
     return -1;
   }
+  settle(base);
   return 0;
 }
 
@@ -159,7 +171,8 @@ int fc_base_reopen(const char *real, const struct fc_identity *identity, uint64_
   if (fd < 0) return fd;
   struct fc_identity now;
   struct statx st;
-  int rc = fc_identity_take(fd, "", false, &now, &st);
+  /* Something may have been mounted over it: its server is not asked. */
+  int rc = fc_identity_look(fd, "", false, false, &now, &st);
   if (rc == 0) {
     if (across_boot) {
       struct fc_statfs fs;

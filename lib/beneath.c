@@ -1,6 +1,7 @@
 #include "beneath.h"
 
 #include <limits.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "sys.h"
@@ -33,8 +34,10 @@ static int open_piece(int dirfd, char *piece) {
       .flags = DIRECTORY_FLAGS,
       .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV,
   };
-  int fd = fc_sys_openat2(dirfd, piece, &how);
+  static bool missing; /* asked once: valgrind complains on stderr of each system call that it does not know */
+  int fd = __atomic_load_n(&missing, __ATOMIC_RELAXED) ? -ENOSYS : fc_sys_openat2(dirfd, piece, &how);
   if (fd != -ENOSYS && fd != -EPERM) return fd;
+  if (fd == -ENOSYS) __atomic_store_n(&missing, true, __ATOMIC_RELAXED);
   int at = -1;
   for (char *p = piece; *p;) {
     char *slash = strchr(p, '/');

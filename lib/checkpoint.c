@@ -201,7 +201,7 @@ int fc_checkpoint_make(int fd, const struct fc_session_header *h, struct fc_chec
   if (rc == 0) {
     rc = fc_session_map(fd, h, &m->journal);
     if (rc == 0 && __atomic_load_n(&m->journal.words->state, __ATOMIC_ACQUIRE) != FC_STATE_LIVE) rc = -ESTALE;
-    if (rc == 0 && fc_quarantine_stands(h->base, h->id)) rc = -EBUSY;
+    if (rc == 0 && fc_quarantine_stands(h)) rc = -EBUSY;
     if (rc == 0) rc = make(m);
     fc_journal_unmap(&m->journal);
     fc_turn_give(fd);

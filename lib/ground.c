@@ -9,6 +9,7 @@
 
 #define SCAN_DEPTH_MAX 128 /* a directory of the user's deeper than this is simply the user's */
 #define PATH_BYTES 16384
+#define NS_PER_S INT64_C(1000000000)
 
 bool fc_ground_same(const struct fc_ground *g, const struct fc_identity *recorded, const struct fc_identity *now) {
   struct fc_identity then = *recorded;
@@ -18,6 +19,11 @@ bool fc_ground_same(const struct fc_ground *g, const struct fc_identity *recorde
     then.dev_minor = g->base_minor;
   }
   return fc_identity_equal(&then, now);
+}
+
+int fc_ground_look(const struct fc_ground *g, int dirfd, const char *path, struct fc_identity *out, struct statx *st) {
+  const struct fc_session_header *h = g->header;
+  return fc_identity_look(dirfd, path, h->with_handle != 0, !fc_base_is_local(h->fs_type), out, st);
 }
 
 /* A user's directory, open as fd, holds only tracked names and directories of that kind. */
@@ -88,8 +94,7 @@ static bool is_the_one(struct fc_ground *g, const struct fc_node *node, int fd) 
     char *path = fc_arena_alloc(&g->registry->arena, PATH_BYTES);
     own = path && fc_registry_path(node, path, PATH_BYTES) ? fc_beneath_open(g->base_fd, path) : -1;
   }
-  const bool same = (fd >= 0 || own >= 0) &&
-                    fc_identity_take(fd >= 0 ? fd : own, "", g->header->with_handle != 0, &now, &st) == 0 &&
+  const bool same = (fd >= 0 || own >= 0) && fc_ground_look(g, fd >= 0 ? fd : own, "", &now, &st) == 0 &&
                     fc_ground_same(g, &node->identity, &now);
   if (own >= 0) (void)fc_sys_close(own);
   return same;
@@ -156,11 +161,18 @@ bool fc_ground_is_companion(struct fc_ground *g, struct fc_node *parent, int fd,
   if (!companion_of(leaf, main, sizeof main)) return false;
   struct fc_identity now;
   struct statx st;
-  const int rc = fc_identity_take(fd, main, g->header->with_handle != 0, &now, &st);
+  const int rc = fc_ground_look(g, fd, main, &now, &st);
   if (rc == -ENOENT) return false;
   if (rc < 0) return true;
   const struct fc_node *node = fc_registry_child(g->registry, parent, main, strlen(main), false);
   return !fc_ownership_tracked(g->registry, node) || !fc_ground_same(g, &node->identity, &now);
+}
+
+bool fc_ground_appeared(const struct fc_ground *g, const struct fc_node *node, const struct statx *st) {
+  if (!(st->stx_mask & STATX_BTIME) || st->stx_uid != g->header->uid) return false;
+  if (st->stx_dev_major != g->base_major || st->stx_dev_minor != g->base_minor) return false;
+  const int64_t birth = st->stx_btime.tv_sec * NS_PER_S + st->stx_btime.tv_nsec;
+  return birth >= node->asked_ns && birth <= fc_sys_realtime();
 }
 
 bool fc_ground_moved_in(struct fc_ground *g, const struct fc_node *node, const struct statx *st) {

@@ -27,17 +27,32 @@ static uint32_t handle_hash(int dirfd, const char *path, int flags) {
   return folded ? folded : 1;
 }
 
-int fc_identity_take(int dirfd, const char *path, bool with_handle, struct fc_identity *out, struct statx *st) {
-  const int flags = path[0] ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH;
-  const int rc = fc_sys_statx(dirfd, path, flags, FC_IDENTITY_MASK, st);
-  if (rc < 0) return rc;
+/* The rest of an identity whose statx has been made. */
+static void complete(int dirfd, const char *path, bool with_handle, const struct statx *st, struct fc_identity *out) {
   *out = (struct fc_identity){st->stx_ino, st->stx_dev_major, st->stx_dev_minor, 0, 0, 0};
   if (st->stx_mask & STATX_BTIME) {
     out->birth_s = st->stx_btime.tv_sec;
     out->birth_ns = st->stx_btime.tv_nsec;
   }
   if (with_handle) out->handle = handle_hash(dirfd, path, path[0] ? 0 : AT_EMPTY_PATH);
-  return 0;
+}
+
+static int lookup_flags(const char *path) { return path[0] ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH; }
+
+int fc_identity_take(int dirfd, const char *path, bool with_handle, struct fc_identity *out, struct statx *st) {
+  const int rc = fc_sys_statx(dirfd, path, lookup_flags(path), FC_IDENTITY_MASK, st);
+  if (rc == 0) complete(dirfd, path, with_handle, st, out);
+  return rc;
+}
+
+int fc_identity_look(int dirfd, const char *path, bool with_handle, bool asks_server, struct fc_identity *out,
+                     struct statx *st) {
+  const int flags = lookup_flags(path);
+  int rc = fc_sys_statx(dirfd, path, flags | AT_STATX_DONT_SYNC, FC_IDENTITY_MASK, st);
+  if (rc == 0 && path[0] && (st->stx_attributes & STATX_ATTR_MOUNT_ROOT)) rc = -EXDEV;
+  if (rc == 0 && asks_server) rc = fc_sys_statx(dirfd, path, flags, FC_IDENTITY_MASK, st);
+  if (rc == 0) complete(dirfd, path, with_handle, st, out);
+  return rc;
 }
 
 bool fc_identity_same_inode(const struct fc_identity *a, const struct fc_identity *b) {

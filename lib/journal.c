@@ -272,6 +272,34 @@ FC_EVERY_PROCESS static char *cells_for(struct fc_journal *j, uint32_t index, ui
   return window && claim(j, window, index, at, count * FC_CELL_BYTES) ? window + at : NULL;
 }
 
+const char *fc_journal_look(struct fc_journal *j, uint32_t index, uint32_t count) {
+  const uint64_t at = fc_journal_at(j->capacity, index);
+  const char *const window = window_for(j, at + (uint64_t)count * FC_CELL_BYTES);
+  return window ? window + at : NULL;
+}
+
+/* The byte at `at` of a record's path; the rest of its cell lies behind it. */
+static const char *path_at(const char *cells, size_t at) {
+  const uint8_t flags = (uint8_t)cells[offsetof(struct fc_start_cell, flags)];
+  const size_t first = 1u + ((flags & FC_REC_INFO) ? 1u : 0u) + ((flags & FC_REC_TARGET) ? 1u : 0u);
+  return cells + (first + at / FC_CELL_PAYLOAD) * FC_CELL_BYTES + 8 + at % FC_CELL_PAYLOAD;
+}
+
+void fc_journal_copy_path(const char *cells, size_t len, char *out) {
+  for (size_t done = 0; done < len; done += FC_CELL_PAYLOAD)
+    memcpy(out + done, path_at(cells, done), len - done < FC_CELL_PAYLOAD ? len - done : FC_CELL_PAYLOAD);
+  out[len] = '\0';
+}
+
+bool fc_journal_path_is(const char *cells, const char *path, size_t len) {
+  for (size_t done = 0; done < len; done += FC_CELL_PAYLOAD)
+    if (memcmp(path + done, path_at(cells, done), len - done < FC_CELL_PAYLOAD ? len - done : FC_CELL_PAYLOAD) != 0)
+      return false;
+  return true;
+}
+
+bool fc_journal_path_has(const char *cells, size_t at, char c) { return *path_at(cells, at) == c; }
+
 void fc_journal_prepare(struct fc_journal *j, uint32_t cells) {
   const uint32_t next = __atomic_load_n(&j->words->next, __ATOMIC_RELAXED);
   const uint32_t left = j->capacity - (next & (j->capacity - 1));
@@ -401,6 +429,7 @@ FC_EVERY_PROCESS int64_t fc_journal_append(struct fc_journal *j, const struct fc
   do {
     if (!reserve(j, (uint32_t)count, &index)) return lost(j, r);
     if (fill(j, r, index, (uint32_t)count, fixed, len1, len2)) {
+      if (j->outside) __atomic_fetch_add(&j->words->outside, 1, __ATOMIC_RELEASE);
       const uint32_t crossed = (index ^ (index + (uint32_t)count)) & ~(fc_journal_stride(j->capacity) - 1);
       if (crossed && !j->still) fc_journal_wake(j->words);
       return index;

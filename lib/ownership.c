@@ -5,8 +5,11 @@
 
 #include "session.h"
 
+#define NS_PER_S INT64_C(1000000000)
+
 bool fc_ownership_tracked(struct fc_registry *r, const struct fc_node *node) {
   if (!node || !node->tracked || node->reserved) return false;
+  if (node->asked) return true;
   if (node->parent && node->since < node->parent->data_moved) return false;
   const struct fc_process *creator = fc_registry_process(r, node->pid, false);
   return !creator || node->created >= creator->data_moved;
@@ -33,7 +36,7 @@ static const char *leaf_of(const char *path) {
 }
 
 static void untrack(struct fc_node *node, enum fc_why why) {
-  node->tracked = false;
+  node->tracked = node->asked = node->tree = node->expected = false;
   node->why = (uint8_t)why;
 }
 
@@ -98,6 +101,19 @@ static void track(struct fc_registry *r, const struct fc_replayed *rec, const ch
   node->pid = rec->start.pid;
   node->created = node->since = rec->sequence;
   node->is_dir = (rec->start.flags & FC_REC_DIR) != 0;
+  node->asked = node->tree = node->expected = false;
+}
+
+/* The owner's word (TRACK). */
+static void asked(struct fc_registry *r, const struct fc_replayed *rec) {
+  track(r, rec, rec->path);
+  struct fc_node *node = fc_registry_find(r, rec->path, false);
+  if (!node || !node->tracked) return;
+  const struct fc_identity *since = rec->has_info ? &rec->info.identity : &rec->start.identity;
+  node->asked = true;
+  node->tree = (rec->start.flags & FC_REC_TREE) != 0;
+  node->expected = rec->start.identity.ino == 0;
+  node->asked_ns = since->birth_s * NS_PER_S + since->birth_ns;
 }
 
 /* Why the object at source, whose identity is seen, is not the session's when it gets another name: made by it, but
@@ -308,7 +324,13 @@ static void untracked(struct fc_registry *r, const char *path) {
     untrack(n, FC_WHY_ASKED);
 }
 
+/* What the owner only expected is bound by then. */
 static void captured(struct fc_registry *r, const struct fc_replayed *rec) {
+  struct fc_node *node = fc_registry_find(r, rec->path, false);
+  if (node && node->expected) {
+    node->identity = rec->start.identity;
+    node->expected = false;
+  }
   if (r->no_captures) return;
   const size_t len = strlen(rec->path);
   struct fc_capture *capture = fc_arena_alloc(&r->arena, sizeof *capture + len + 1);
@@ -373,6 +395,9 @@ void fc_ownership_apply(struct fc_registry *r, const struct fc_replayed *rec) {
     return;
   case FC_REC_ADOPT:
     track(r, rec, rec->path);
+    return;
+  case FC_REC_TRACK:
+    asked(r, rec);
     return;
   case FC_REC_LINK:
     linked(r, rec);

@@ -1,9 +1,9 @@
 #include "quarantine.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base.h"
 #include "sys.h"
 
 #define RENAME_NOREPLACE_ 1u
@@ -15,11 +15,15 @@ void fc_quarantine_begin(struct fc_quarantine *q, int base_fd, const char *id) {
   (void)snprintf(q->name, sizeof q->name, FC_QUARANTINE_PREFIX "%s", id);
 }
 
-bool fc_quarantine_stands(const char *base, const char *id) {
-  char path[PATH_MAX + 64];
+bool fc_quarantine_stands(const struct fc_session_header *h) {
+  struct fc_quarantine q;
   struct statx st;
-  (void)snprintf(path, sizeof path, "%s/" FC_QUARANTINE_PREFIX "%s", base, id);
-  return fc_sys_statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &st) == 0;
+  const int base_fd = fc_base_reopen(h->base, &h->base_identity, h->fs_id, false);
+  if (base_fd < 0) return false;
+  fc_quarantine_begin(&q, base_fd, h->id);
+  const bool stands = fc_sys_statx(base_fd, q.name, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &st) == 0;
+  (void)fc_sys_close(base_fd);
+  return stands;
 }
 
 int fc_quarantine_open(struct fc_quarantine *q, bool make) {

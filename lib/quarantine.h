@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "session.h"
+
 #define FC_QUARANTINE_PREFIX ".filecleanup-"
 #define FC_SLOT_NAME_BYTES 12
 
@@ -23,7 +25,7 @@ struct fc_quarantine {
 void fc_quarantine_begin(struct fc_quarantine *quarantine, int base_fd, const char *id);
 
 /* Something was left there, or somebody works in it. */
-bool fc_quarantine_stands(const char *base, const char *id);
+bool fc_quarantine_stands(const struct fc_session_header *header);
 
 /* Opens the directory; make: creates it when missing. Returns 0, -ENOENT, or -errno (-EPERM: it is not a private
  * directory of ours). */

@@ -49,8 +49,12 @@ struct fc_node {
   uint64_t since;              /* record since which it has stood at this place */
   uint64_t used_at;            /* the record that first told so, when it is used */
   uint64_t data_moved;         /* N2: last record that moved data out of this directory or one below it */
+  int64_t asked_ns;            /* asked: what appears counts when it was born since, CLOCK_REALTIME_COARSE */
   uint16_t leaf_len;
   bool tracked;  /* an object of the session's stands here, by the records */
+  bool asked;    /* because the owner asked for it (TRACK): that is the proof, and no rule of ownership.h is needed */
+  bool tree;     /* asked: with all that is in it */
+  bool expected; /* asked: nothing stood here when it was */
   bool reserved; /* N1: the name is the user's until the session ends */
   bool is_dir;
   bool used;       /* opened by this session while it existed (USED) */

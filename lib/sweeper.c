@@ -109,7 +109,7 @@ static bool look(struct sweeper *s, const struct fc_node *node, struct statx *st
     *slash = '\0';
     fd = fc_beneath_open(r->base_fd, r->path);
   }
-  const bool found = fd >= 0 && fc_identity_take(fd, leaf, r->header->with_handle != 0, &now, st) == 0 &&
+  const bool found = fd >= 0 && fc_ground_look(&r->ground, fd, leaf, &now, st) == 0 &&
                      fc_ground_same(&r->ground, &node->identity, &now);
   if (fd >= 0 && fd != r->base_fd) (void)fc_sys_close(fd);
   return found;
@@ -145,7 +145,7 @@ static bool choose(struct sweeper *s, struct candidates *c) {
 static void foretell(struct sweeper *s, const struct fc_node *node) {
   struct fc_reaper *r = &s->reaper;
   struct statx st;
-  if (!look(s, node, &st) || (!node->is_dir && (s->sweep->what == FC_SWEEP_EXPIRED && !is_old(s, node, &st)))) return;
+  if (!look(s, node, &st) || !r->wants(r->wants_context, node, &st)) return;
   if (fc_registry_path(node, r->path, FC_REAPER_PATH_BYTES) == 0 || fc_ground_kept(r->header, r->path)) return;
   *(node->is_dir ? &s->result->reaped.dirs : &s->result->reaped.files) += 1;
   if (!node->is_dir) s->result->reaped.bytes += st.stx_size;
@@ -206,7 +206,7 @@ static bool enforce_caps(struct sweeper *s, const uint32_t *stop) {
   for (struct fc_node *n = fc_registry_postorder(root, NULL); n && count < s->result->tracked_files;
        n = fc_registry_postorder(root, n)) {
     struct statx st;
-    if (!counts(s, n, &st)) continue;
+    if (!counts(s, n, &st) || (s->sweep->dry && is_old(s, n, &st))) continue; /* foretold already */
     w[count++] = (struct weighed){n, age_of(s, n, &st), st.stx_size};
     bytes += st.stx_size;
   }
@@ -289,6 +289,10 @@ int fc_sweeper_pass(int dirfd, int fd, const struct fc_session_header *h, const 
   struct timespec now = {0, 0};
   (void)clock_gettime(CLOCK_REALTIME, &now); /* right or wrong, it makes nothing older than the other clock says */
   s->now_real_ns = (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
+  if (fc_session_is_managed(h)) { /* its owner sweeps, and only he knows what he has taken back */
+    fc_arena_free(&self);
+    return 0;
+  }
   int rc = take_turn(fd, stop, deadline_ns) ? 0 : -EINTR;
   if (rc == 0) rc = fc_reaper_open(&s->reaper, dirfd, fd, h, true, deadline_ns, &result->reaped);
   s->reaper.watch = what->watch;

@@ -6,6 +6,8 @@
 #include "quarantine.h"
 #include "walk.h"
 
+#define NS_PER_S INT64_C(1000000000)
+
 struct search {
   struct fc_registry *registry;
   uint32_t uid;
@@ -23,7 +25,7 @@ static bool is_seen(struct fc_registry *r, const char *path) {
 
 static bool was_born_since(const struct search *s, int dirfd, const char *leaf, bool *is_dir) {
   struct statx st;
-  if (fc_sys_statx(dirfd, leaf, AT_SYMLINK_NOFOLLOW, FC_IDENTITY_MASK, &st) < 0) return false;
+  if (fc_sys_statx(dirfd, leaf, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, FC_IDENTITY_MASK, &st) < 0) return false;
   *is_dir = (st.stx_mode & S_IFMT) == S_IFDIR;
   if (!(st.stx_mask & STATX_BTIME) || st.stx_uid != s->uid) return false;
   if (st.stx_dev_major != s->dev_major || st.stx_dev_minor != s->dev_minor) return false;
@@ -34,8 +36,12 @@ static bool was_born_since(const struct search *s, int dirfd, const char *leaf, 
 void fc_unseen_below(struct fc_registry *r, struct fc_node *top, int fd, const char *path, uint32_t uid,
                      fc_unseen_visit visit, void *context) {
   const struct fc_identity *id = &top->identity;
-  if (!id->birth_s || top->created < r->data_moved) return;
-  const struct search search = {r, uid, id->birth_s, id->birth_ns, id->dev_major, id->dev_minor};
+  if (!id->birth_s || (!top->asked && top->created < r->data_moved)) return;
+  struct search search = {r, uid, id->birth_s, id->birth_ns, id->dev_major, id->dev_minor};
+  if (top->asked) {
+    search.since_s = top->asked_ns / NS_PER_S;
+    search.since_ns = (uint32_t)(top->asked_ns % NS_PER_S);
+  }
   struct fc_arena arena = {0};
   struct fc_walk walk;
   struct fc_walked at;

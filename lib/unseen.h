@@ -5,8 +5,8 @@
  * those that lie below a directory of ours. Must never: change anything, or name what the journal has ever spoken of.
  *
  * A name is taken for made during the session when it was born no earlier than the directory of ours that holds it (or
- * the session itself, for counting), belongs to the session's user, and lies on the base's mount. Without birth times
- * nothing is.
+ * the session itself, for counting; or, where the owner asked for a tree, than he did), belongs to the session's user,
+ * and lies on the base's mount. Without birth times nothing is.
  */
 #ifndef FC_UNSEEN_H
 #define FC_UNSEEN_H

@@ -28,6 +28,10 @@ static inline long fc_raw_call(const struct fc_raw *raw) {
 enum fc_open_entry {
   FC_OPEN,
   FC_OPEN64,
+#ifdef __GLIBC__
+  FC_OPEN_BY_OTHER_NAME,
+  FC_OPEN64_BY_OTHER_NAME,
+#endif
   FC_OPENAT,
   FC_OPENAT64,
   FC_CREAT,

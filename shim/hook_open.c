@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <mntent.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -21,6 +22,12 @@ static int real_entry(enum fc_open_entry entry, const struct fc_raw *raw, int di
     return FC_REAL(open)(path, flags, mode);
   case FC_OPEN64:
     return FC_REAL(open64)(path, flags, mode);
+#ifdef __GLIBC__
+  case FC_OPEN_BY_OTHER_NAME:
+    return FC_REAL(__open)(path, flags, mode);
+  case FC_OPEN64_BY_OTHER_NAME:
+    return FC_REAL(__open64)(path, flags, mode);
+#endif
   case FC_OPENAT:
     return FC_REAL(openat)(dirfd, path, flags, mode);
   case FC_OPENAT64:
@@ -128,6 +135,11 @@ static bool may_create(const char *path, const char *mode) {
   return inside;
 }
 
+/* A name that looks as if it were outside may lead into a base. */
+static void record_emptied(const char *path, const char *mode) {
+  if (fc_member.count && path && mode && mode[0] == 'w' && !strchr(mode, 'x')) fc_record_used(AT_FDCWD, path, -1, true);
+}
+
 /* The same for the modes of streams. */
 static bool is_filtered_stream(const char *path, const char *mode) {
   if (!fc_is_filtered()) return false;
@@ -144,7 +156,11 @@ static FILE *fc_fopen(FILE *(*real)(const char *, const char *), const char *pat
   const size_t len = mode ? strnlen(mode, MODE_BYTES) : 0;
   const char *const comma = mode ? strchr(mode, ',') : NULL;
   const size_t letters = comma ? (size_t)(comma - mode) : len;
-  if (is_filtered_stream(path, mode) || !may_create(path, mode)) return real(path, mode);
+  if (is_filtered_stream(path, mode)) return real(path, mode);
+  if (!may_create(path, mode)) {
+    record_emptied(path, mode);
+    return real(path, mode);
+  }
   if (len + 2 > MODE_BYTES || letters + 1 >= MODE_LETTERS) { /* no room for a letter more: a creation leaks */
     fc_record_used(AT_FDCWD, path, -1, mode[0] == 'w');
     return real(path, mode);
@@ -170,7 +186,10 @@ static FILE *fc_fopen(FILE *(*real)(const char *, const char *), const char *pat
 
 /* A failed freopen closes the stream, so it cannot be the probe: the name is made first, by open with O_EXCL. */
 static void prepare_freopen(const char *path, const char *mode) {
-  if (!may_create(path, mode)) return;
+  if (!may_create(path, mode)) {
+    record_emptied(path, mode);
+    return;
+  }
   const int saved = errno;
   const int fd = FC_REAL(open)(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | FC_O_LARGEFILE, 0666);
   if (fd >= 0) {
@@ -203,9 +222,23 @@ FC_EXPORT FILE *fopen(const char *restrict path, const char *restrict mode) {
 FC_EXPORT FILE *fopen64(const char *restrict path, const char *restrict mode) {
   return fc_fopen(FC_REAL(fopen64), path, mode);
 }
+/* The stream of setmntent is one of fopen's, with modes of its own behind those of the caller. */
+FC_EXPORT FILE *setmntent(const char *path, const char *mode) { return fc_fopen(FC_REAL(setmntent), path, mode); }
 FC_EXPORT FILE *freopen(const char *restrict path, const char *restrict mode, FILE *restrict stream) {
   return fc_freopen(FC_REAL(freopen), path, mode, stream);
 }
 FC_EXPORT FILE *freopen64(const char *restrict path, const char *restrict mode, FILE *restrict stream) {
   return fc_freopen(FC_REAL(freopen64), path, mode, stream);
 }
+
+#ifdef __GLIBC__
+/* Names that libc's own headers and old programs use; not declared for others. */
+int __open(const char *path, int flags, ...);
+int __open64(const char *path, int flags, ...);
+FILE *_IO_fopen(const char *path, const char *mode);
+FILE *__setmntent(const char *path, const char *mode);
+FC_EXPORT int __open(const char *path, int flags, ...) { WITH_MODE(FC_OPEN_BY_OTHER_NAME, AT_FDCWD, path, flags); }
+FC_EXPORT int __open64(const char *path, int flags, ...) { WITH_MODE(FC_OPEN64_BY_OTHER_NAME, AT_FDCWD, path, flags); }
+FC_EXPORT FILE *_IO_fopen(const char *path, const char *mode) { return fc_fopen(FC_REAL(_IO_fopen), path, mode); }
+FC_EXPORT FILE *__setmntent(const char *path, const char *mode) { return fc_fopen(FC_REAL(__setmntent), path, mode); }
+#endif

@@ -39,10 +39,17 @@ int fc_exec_filtered(const struct fc_exec *exec) {
   return result;
 }
 
+/* glibc has it since 2.34, musl does not. */
+static int real_execveat_or_raw(int dirfd, const char *path, char *const argv[], char *const envp[], int flags) {
+  if (FC_REAL(execveat)) return FC_REAL(execveat)(dirfd, path, argv, envp, flags);
+  errno = (int)-FC_SYS5(SYS_execveat, dirfd, path, argv, envp, flags);
+  return -1;
+}
+
 static int call_execve(const struct fc_exec *e, char *const *envp) { return FC_REAL(execve)(e->path, e->argv, envp); }
 static int call_execvpe(const struct fc_exec *e, char *const *envp) { return FC_REAL(execvpe)(e->path, e->argv, envp); }
 static int call_execveat(const struct fc_exec *e, char *const *envp) {
-  return FC_REAL(execveat)(e->fd, e->path, e->argv, envp, e->flags);
+  return real_execveat_or_raw(e->fd, e->path, e->argv, envp, e->flags);
 }
 static int call_fexecve(const struct fc_exec *e, char *const *envp) { return FC_REAL(fexecve)(e->fd, e->argv, envp); }
 
@@ -98,7 +105,7 @@ FC_EXPORT int execle(const char *path, const char *argument, ...) {
 }
 
 FC_EXPORT int execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags) {
-  BECOMING(FC_REAL(execveat)(dirfd, path, argv, envp, flags), .call = call_execveat, .envp = envp, .argv = argv,
+  BECOMING(real_execveat_or_raw(dirfd, path, argv, envp, flags), .call = call_execveat, .envp = envp, .argv = argv,
            .path = path, .fd = dirfd, .flags = flags);
 }
 FC_EXPORT int fexecve(int fd, char *const argv[], char *const envp[]) {
@@ -127,21 +134,29 @@ FC_EXPORT pid_t fork(void) {
   fc_before_fork();
   return fc_forked(FC_REAL(fork)());
 }
+/* glibc has it since 2.34, musl since 1.2.2; before, a program that asks for it finds this one. */
 FC_EXPORT pid_t _Fork(void) {
   fc_before_fork();
-  return fc_forked(FC_REAL(_Fork)());
+  return fc_forked(FC_REAL(_Fork) ? FC_REAL(_Fork)() : FC_REAL(fork)());
 }
+#ifdef __GLIBC__
+pid_t __fork(void); /* in no header */
+FC_EXPORT pid_t __fork(void) {
+  fc_before_fork();
+  return fc_forked(FC_REAL(__fork)());
+}
+#endif
 FC_EXPORT int forkpty(int *master, char *name, const struct termios *settings, const struct winsize *size) {
   return fc_forked(FC_REAL(forkpty)(master, name, settings, size));
 }
 
 /* The shell's pid is not told, so an fd is there while it starts: when popen returns, the shell has it. */
-FC_EXPORT FILE *popen(const char *command, const char *mode) {
-  if (fc_is_filtered()) return FC_REAL(popen)(command, mode);
+static FILE *fc_popen(FILE *(*real)(const char *, const char *), const char *command, const char *mode) {
+  if (fc_is_filtered()) return real(command, mode);
   int fd[FC_NEST_MAX];
   for (unsigned i = 0; i < fc_member.count; i++) fd[i] = fc_session_locked_fd(&fc_member.sessions[i]);
   const int before = errno;
-  FILE *stream = FC_REAL(popen)(command, mode);
+  FILE *stream = real(command, mode);
   const int saved = errno;
   bool held = false;
   for (unsigned i = 0; i < fc_member.count; i++) {
@@ -152,10 +167,15 @@ FC_EXPORT FILE *popen(const char *command, const char *mode) {
   errno = saved;
   if (!stream && held && (saved == EMFILE || saved == ENFILE)) { /* ours may have been the one too many */
     errno = before;
-    stream = FC_REAL(popen)(command, mode);
+    stream = real(command, mode);
   }
   return stream;
 }
+FC_EXPORT FILE *popen(const char *command, const char *mode) { return fc_popen(FC_REAL(popen), command, mode); }
+#ifdef __GLIBC__
+FILE *_IO_popen(const char *command, const char *mode); /* in no header */
+FC_EXPORT FILE *_IO_popen(const char *command, const char *mode) { return fc_popen(FC_REAL(_IO_popen), command, mode); }
+#endif
 
 /* system and wordexp return only when their shell has ended, so an fd as for popen would stand in the host all that
  * time, would go to the children of other threads, and would never be closed in a thread that is cancelled there. A
@@ -233,6 +253,17 @@ FC_EXPORT int posix_spawnp(pid_t *restrict pid, const char *restrict file, const
   return fc_spawn(FC_REAL(posix_spawnp), pid, file, actions, attributes, argv, envp);
 }
 
+/* The child empties what is named here, sooner or later; what is copied from it later than now is not seen to be. */
+FC_EXPORT int posix_spawn_file_actions_addopen(posix_spawn_file_actions_t *restrict actions, int fd,
+                                               const char *restrict path, int flags, mode_t mode) {
+  if (fc_member.count && (flags & O_TRUNC) && !(flags & (O_EXCL | O_PATH))) {
+    const int saved = errno;
+    fc_record_used(AT_FDCWD, path, -1, true);
+    errno = saved;
+  }
+  return FC_REAL(posix_spawn_file_actions_addopen)(actions, fd, path, flags, mode);
+}
+
 void fc_ending(int status) {
   if (fc_filtered_ending()) return;
   fc_member_record_end(status);
@@ -261,3 +292,29 @@ FC_EXPORT void thrd_exit(int result) {
   FC_REAL(thrd_exit)(result);
   __builtin_unreachable();
 }
+
+#ifndef __GLIBC__
+/* musl has no on_exit, and main's return does not go through a name: keep-on-failure is told the status here, before
+ * the handlers of the program run. One that ends it in another way tells another status, and that is the last one. */
+FC_EXPORT void exit(int status) {
+  fc_member_record_end(status);
+  FC_REAL(exit)(status);
+  __builtin_unreachable();
+}
+
+static int (*main_of_host)(int, char **, char **);
+
+/* musl hands main the environment that the kernel gave; ours has the session. */
+static int main_and_tell(int argc, char **argv, char **envp) {
+  (void)envp;
+  const int status = main_of_host(argc, argv, environ);
+  fc_member_record_end(status);
+  return status;
+}
+
+FC_EXPORT int __libc_start_main(int (*main)(int, char **, char **), int argc, char **argv, void (*init)(void),
+                                void (*fini)(void), void (*loader_fini)(void)) {
+  main_of_host = main;
+  return FC_REAL(__libc_start_main)(main_and_tell, argc, argv, init, fini, loader_fini);
+}
+#endif

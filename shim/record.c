@@ -146,8 +146,10 @@ static bool will_fail(int rc) {
 
 void fc_record_used(int dirfd, const char *path, int fd, bool truncates) {
   struct fc_target target;
-  if (!(truncates ? fc_target_open_real(&target, dirfd, path) : fc_target_open(&target, dirfd, path))) {
-    if (truncates) count_lost(&target);
+  if (!(truncates ? fc_target_open_emptied(&target, dirfd, path) : fc_target_open(&target, dirfd, path))) {
+    struct statx st; /* where there is nothing, nothing is emptied */
+    if (truncates && target.lost && (fc_is_filtered() || !will_fail(fc_sys_statx(dirfd, path, 0, STATX_TYPE, &st))))
+      fc_record_lost();
     return;
   }
   struct fc_object object;
@@ -162,7 +164,8 @@ void fc_record_used(int dirfd, const char *path, int fd, bool truncates) {
     if (truncates) {
       if (!asked) {
         const int rc = fd >= 0 ? fc_target_object(fd, "", false, false, any_with_handle(), &object)
-                               : fc_target_object(dirfd, path, true, !is_known, any_with_handle(), &object);
+                               : fc_target_object(dirfd, target.file ? target.file : path, true, !is_known,
+                                                  any_with_handle(), &object);
         if (will_fail(rc)) break;
       }
       asked = true;
@@ -178,6 +181,7 @@ static void begin(struct fc_pending *pending) {
   for (unsigned i = 0; i < FC_NEST_MAX; i++) pending->index[i] = -1;
   pending->any = false;
   pending->onto = false;
+  pending->directory = false;
 }
 
 /* What is known of the object that a destructive call is aimed at, asked at most twice for all sessions. */
@@ -284,6 +288,7 @@ void fc_record_renaming(struct fc_pending *pending, int old_dirfd, const char *o
       }
       const bool is_known = out && !exchange && hint_has(known, KNOWN_HINTS, from_hash);
       if (out && !describe(&question, &record, old_dirfd, old_path, is_known)) break; /* nothing to rename */
+      pending->directory = exchange || (out && (question.object.mode & S_IFMT) == S_IFDIR);
       pending->index[i] = fc_journal_append(&fc_member.sessions[i].journal, &record);
     }
   }
@@ -332,4 +337,5 @@ void fc_record_renamed(struct fc_pending *pending, enum fc_result result, const 
   }
   fc_target_close(&to);
   fc_target_close(&from);
+  if (pending->directory) fc_target_cwd_changed(); /* this process may stand in it */
 }

@@ -9,6 +9,7 @@
 #include "member.h"
 #include "placement.h"
 #include "schedule.h"
+#include "symbol.h"
 
 #define NS_PER_S INT64_C(1000000000)
 #define LATE_NS (600 * NS_PER_S) /* a longer TTL than this lets a process be that old before it gets a thread */
@@ -100,7 +101,7 @@ static int make_thread(unsigned i) {
                 {"pthread_attr_setdetachstate", &set_detached},
                 {"pthread_attr_destroy", &destroy}};
   for (size_t k = 0; k < sizeof wanted / sizeof *wanted; k++) {
-    void *symbol = dlsym(RTLD_DEFAULT, wanted[k].name);
+    void *symbol = fc_symbol_ask(RTLD_DEFAULT, wanted[k].name);
     if (!symbol) return ENOSYS;
     __builtin_memcpy(wanted[k].place, &symbol, sizeof symbol);
   }

@@ -171,11 +171,55 @@ static bool classify(struct fc_target *target, const struct fc_name *name) {
   return target->inside != 0;
 }
 
+static const char *after(const char *path, const char *prefix) {
+  const size_t len = strlen(prefix);
+  return strncmp(path, prefix, len) == 0 ? path + len : NULL;
+}
+
+/* What stands behind the number that path begins with and a slash; NULL when it does not begin so. */
+static const char *after_number(const char *path, uint32_t *number) {
+  const char *p = path;
+  for (*number = 0; *p >= '0' && *p <= '9' && *number < INT32_MAX / 10; p++)
+    *number = *number * 10 + (uint32_t)(*p - '0');
+  return p > path ? after(p, "/") : NULL;
+}
+
+/* A name that begins with a descriptor or the working directory, as /proc writes them, is relative to that. The link
+ * alone, with nothing behind it, stays what it is. */
+static void through_proc(int *dirfd, const char **path) {
+  uint32_t number;
+  const char *p = after(*path, "/proc/");
+  if (p) {
+    const char *own = after(p, "self/");
+    if (!own) own = after(p, "thread-self/");
+    if (!own) {
+      own = after_number(p, &number);
+      if (own && number != fc_member_pid()) return;
+    }
+    if (!own) return;
+    p = after(own, "fd/");
+    if (!p && (p = after(own, "cwd/")) != NULL) {
+      number = (uint32_t)AT_FDCWD;
+    } else if (p) {
+      p = after_number(p, &number);
+    }
+  } else {
+    p = after(*path, "/dev/fd/");
+    if (p) p = after_number(p, &number);
+  }
+  while (p && *p == '/') p++;
+  if (!p || !*p) return;
+  *dirfd = (int)number;
+  *path = p;
+}
+
 bool fc_target_open(struct fc_target *target, int dirfd, const char *path) {
   target->slot = -1;
   target->inside = 0;
   target->lost = false;
+  target->file = NULL;
   if (!is_readable(path) || !path[0]) return false;
+  if (path[0] == '/' && (path[1] == 'p' || path[1] == 'd')) through_proc(&dirfd, &path);
   struct fc_name name = {NULL, 0, path, strnlen(path, PATH_MAX)};
   if (name.tail_len >= PATH_MAX) return false; /* ENAMETOOLONG */
   if (path[0] == '/') {
@@ -243,6 +287,30 @@ bool fc_target_open_real(struct fc_target *target, int dirfd, const char *path) 
     if (classify(target, &name)) return true;
     if ((size_t)real_len == plain_len && memcmp(text, path, plain_len) == 0)
       __atomic_store_n(place, hash, __ATOMIC_RELAXED);
+  }
+  fc_target_close(target);
+  return false;
+}
+
+static bool names_an_open_file(const char *path) {
+  return path[0] == '/' &&
+         (strncmp(path, "/proc/", 6) == 0 || strncmp(path, "/dev/fd/", 8) == 0 || strncmp(path, "/dev/std", 8) == 0);
+}
+
+bool fc_target_open_emptied(struct fc_target *target, int dirfd, const char *path) {
+  if (fc_target_open_real(target, dirfd, path)) return true;
+  if (target->lost || !is_readable(path) || !names_an_open_file(path)) return false;
+  target->slot = fc_is_filtered() ? -1 : slot_take();
+  const int fd = target->slot < 0 ? -EMFILE : fc_sys_openat(AT_FDCWD, path, O_PATH | O_CLOEXEC, 0);
+  char *const text = slots[target->slot < 0 ? 0 : target->slot];
+  const long len = fd < 0 ? fd : link_into(fd, text);
+  if (fd >= 0) (void)fc_sys_close(fd);
+  if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM) target->lost = true;
+  if (len > 0 && len < PATH_MAX && text[0] == '/') {
+    const struct fc_name name = {NULL, 0, text, (size_t)len};
+    text[len] = '\0';
+    target->file = text;
+    if (classify(target, &name)) return true;
   }
   fc_target_close(target);
   return false;

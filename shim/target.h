@@ -11,9 +11,10 @@
 #include "path.h"
 
 struct fc_target {
-  int slot;        /* scratch buffer in use, -1 = none */
-  unsigned inside; /* bit i: beneath the base of session i */
-  bool lost;       /* the name could not be made out (no buffer, no /proc): it may be anywhere */
+  int slot;         /* scratch buffer in use, -1 = none */
+  unsigned inside;  /* bit i: beneath the base of session i */
+  bool lost;        /* the name could not be made out (no buffer, no /proc): it may be anywhere */
+  const char *file; /* the kernel's name of an open file that path leads to by /proc or /dev; else NULL */
   struct fc_name relative[FC_NEST_MAX];
 };
 
@@ -26,6 +27,10 @@ void fc_target_close(struct fc_target *target);
  * a symbolic link in its directory part: then the kernel's name of that directory counts. Asked once for each
  * directory. */
 bool fc_target_open_real(struct fc_target *target, int dirfd, const char *path);
+
+/* The same for a call that empties what path leads to: names that the kernel makes of an open file (/proc/self/fd/5,
+ * /dev/fd/5, /dev/stdout) are that file's name. */
+bool fc_target_open_emptied(struct fc_target *target, int dirfd, const char *path);
 
 /* The innermost session that contains it, or -1. */
 int fc_target_innermost(const struct fc_target *target);

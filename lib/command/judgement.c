@@ -110,7 +110,7 @@ static bool look(struct fc_judge *j, struct fc_node *parent, const char *path, c
   char *dir = fc_verb_copy(path, leaf > path ? (size_t)(leaf - path - 1) : 0);
   int rc = j->base_fd < 0 ? -j->error : enter(j, parent, dir);
   free(dir);
-  if (rc == 0) rc = fc_identity_take(j->place_fd, leaf, j->found->header->with_handle != 0, now, &out->st);
+  if (rc == 0) rc = fc_ground_look(&j->ground, j->place_fd, leaf, now, &out->st);
   out->exists = rc == 0;
   if (rc == 0) return true;
   if (is_absence(rc) || (j->base_fd < 0 && j->error == ESTALE)) {

@@ -103,6 +103,19 @@ Test(sweep_verb, an_orphan_is_told_to_programs) {
   fct_assert_base_empty(world, "after the sweep");
 }
 
+Test(sweep_verb, a_dry_run_foretells_what_a_cap_removes_and_counts_the_expired_once) {
+  struct fct_world *world = fct_world_new();
+  struct fct_job *job =
+      hold(world, FCT_LIST("--ttl", "10min", "--age-by", "mtime", "--periodic", "0", "--max-files", "2"),
+           "for i in 1 2 3 4; do echo x > base/f$i; sleep 0.02; done; echo old > base/old; "
+           "touch -d '1 hour ago' base/old");
+  expect_answer(world, "$FC_COMMAND sweep -n --json | jq -c '.sessions[] | [.removed_files, .errors]'; ls base",
+                "[3,0]\nf1\nf2\nf3\nf4\nold\n");
+  expect_answer(world, "$FC_COMMAND sweep --json | jq -c '.sessions[] | [.removed_files, .errors]'; ls base",
+                "[3,0]\nf3\nf4\n");
+  let_end(world, job);
+}
+
 Test(sweep_verb, of_a_live_session_only_what_has_expired_goes) {
   struct fct_world *world = fct_world_new();
   struct fct_job *job = hold(world, swept, expired);

@@ -188,19 +188,3 @@ Test(ownership, what_somebody_asked_to_untrack_tells_so_with_what_is_in_it) {
   cr_expect_eq(why("d"), FC_WHY_ASKED);
   cr_expect_eq(why("d/f"), FC_WHY_ASKED);
 }
-
-Test(ownership, the_reason_takes_no_room_in_a_node) {
-  struct without {
-    struct fc_node *links[4];
-    char *key;
-    UT_hash_handle hh;
-    struct fc_identity identity;
-    int64_t born_ns;
-    uint32_t pid;
-    uint64_t sequences[4];
-    uint16_t leaf_len;
-    bool flags[5];
-    uint8_t grounds[2];
-  };
-  cr_expect_eq(sizeof(struct fc_node), sizeof(struct without));
-}
