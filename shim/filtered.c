@@ -10,7 +10,7 @@
 #include "target.h"
 
 #define CELLS 8192u /* 512 KiB of journal: some 4,000 removals */
-#define GRACE_MS 5  /* for other threads that are in the middle of a hook, when the filter is for them too */
+#define GRACE_MS 20 /* for other threads that are in the middle of a hook, when the filter is for them too */
 #define SESSION "FILECLEANUP_SESSION="
 #define BASE "FILECLEANUP_BASE_DIR="
 
@@ -78,6 +78,12 @@ static bool would_end_us(unsigned long mode, const void *program) {
   return !fc_seccomp_spares_us(p->filter, p->len);
 }
 
+static bool has_other_threads(void) {
+  struct statx st;
+  return fc_sys_statx(AT_FDCWD, "/proc/self/task", 0, STATX_NLINK, &st) < 0 ||
+         st.stx_nlink != 3; /* ".", ".." and one */
+}
+
 bool fc_filtered_begin(unsigned long mode, const void *program, bool everybody) {
   if (fc_member.count == 0 || fc_member.filtered == FC_FILTERED || !would_end_us(mode, program)) return false;
   const int saved = errno;
@@ -91,7 +97,7 @@ bool fc_filtered_begin(unsigned long mode, const void *program, bool everybody) 
   }
   for (unsigned i = 0; i < fc_member.count; i++) fc_journal_prepare(&fc_member.sessions[i].journal, CELLS);
   set(ours ? FC_FILTERED : FC_FILTERED_VFORK);
-  if (everybody) fc_sys_pause(GRACE_MS);
+  if (everybody && has_other_threads()) fc_sys_pause(GRACE_MS);
   errno = saved;
   return true;
 }

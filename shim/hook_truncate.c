@@ -9,17 +9,22 @@ void fc_truncating(const char *path, int64_t length) {
   if (fc_member.count && length >= 0) fc_record_used(AT_FDCWD, path, -1, true);
 }
 
+/* Apart, for the sake of the stack. */
+static __attribute__((noinline)) bool gets_shorter(int fd, int64_t length) {
+  struct statx st;
+  return fc_sys_statx(fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_SIZE, &st) == 0 && (st.stx_mode & S_IFMT) == S_IFREG &&
+         st.stx_size > (uint64_t)length;
+}
+
 /* Only a regular file that gets shorter is asked for its name. */
 void fc_truncating_fd(int fd, int64_t length) {
-  struct statx st;
   int slot;
   if (fc_member.count == 0 || length < 0) return;
   if (fc_is_filtered()) {
     fc_record_lost(); /* whose file this is, and whether it gets shorter, cannot be told */
     return;
   }
-  if (fc_sys_statx(fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_SIZE, &st) < 0) return;
-  if ((st.stx_mode & S_IFMT) != S_IFREG || st.stx_size <= (uint64_t)length) return;
+  if (!gets_shorter(fd, length)) return;
   const char *name = fc_target_name_of(fd, &slot);
   if (!name) return;
   fc_record_used(AT_FDCWD, name, fd, true);

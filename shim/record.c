@@ -144,12 +144,16 @@ static bool will_fail(int rc) {
   return rc == -ENOENT || rc == -ENOTDIR || rc == -ELOOP || rc == -EACCES || rc == -ENAMETOOLONG;
 }
 
+/* Where there is nothing, nothing is emptied. */
+static __attribute__((noinline)) bool may_be_there(int dirfd, const char *path) {
+  struct statx st;
+  return fc_is_filtered() || !will_fail(fc_sys_statx(dirfd, path, 0, STATX_TYPE, &st));
+}
+
 void fc_record_used(int dirfd, const char *path, int fd, bool truncates) {
   struct fc_target target;
   if (!(truncates ? fc_target_open_emptied(&target, dirfd, path) : fc_target_open(&target, dirfd, path))) {
-    struct statx st; /* where there is nothing, nothing is emptied */
-    if (truncates && target.lost && (fc_is_filtered() || !will_fail(fc_sys_statx(dirfd, path, 0, STATX_TYPE, &st))))
-      fc_record_lost();
+    if (truncates && target.lost && may_be_there(dirfd, path)) fc_record_lost();
     return;
   }
   struct fc_object object;

@@ -20,6 +20,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <mntent.h>
 #include <pthread.h>
 #include <pty.h>
 #include <sched.h>
@@ -220,6 +221,23 @@ static int by_spawn(__typeof__(&posix_spawn) how, const char *path) {
   return result ? -result : status_of(child);
 }
 
+static int by_addopen(int fd) {
+  posix_spawn_file_actions_t actions;
+  pid_t child = 0;
+  posix_spawn_file_actions_init(&actions);
+  int result = posix_spawn_file_actions_addopen(&actions, fd, "new", O_CREAT | O_WRONLY, 0600);
+  if (result == 0) result = posix_spawn(&child, TRUE, &actions, NULL, ARGV, environ);
+  posix_spawn_file_actions_destroy(&actions);
+  return result ? -result : status_of(child);
+}
+
+/* The other names of libc's functions, some of which no header declares. */
+#define NAMED(like, name) ((__typeof__(&like))dlsym(RTLD_DEFAULT, name))
+static int by_other_popen(const char *command, const char *mode) {
+  FILE *const stream = NAMED(popen, "_IO_popen")(command, mode);
+  return stream ? pclose(stream) : -1;
+}
+
 static void *in_pthread(void *argument) {
   (void)argument;
   fd_of(open("by-thread", O_CREAT | O_WRONLY, 0600));
@@ -397,8 +415,29 @@ static int by_setns(int fd) {
   ROW(open_by_handle_at, , ANYWHERE, by_handle("old", AT_FDCWD, O_RDWR | O_TRUNC), by_handle("old", -7, O_RDWR))       \
   ROW(_exit, , ANYWHERE, (_exit(5), 0), NEVER("it does not return"))                                                   \
   ROW(_Exit, , ANYWHERE, (_Exit(5), 0), NEVER("it does not return"))                                                   \
+  ROW(__open, , ANYWHERE, fd_of(NAMED(open, "__open")("new", O_CREAT | O_WRONLY, 0600)),                               \
+      fd_of(NAMED(open, "__open")("none/x", O_CREAT | O_RDWR, 0600)))                                                  \
+  ROW(__open64, , ANYWHERE, fd_of(NAMED(open64, "__open64")("new", O_CREAT | O_WRONLY, 0600)),                         \
+      fd_of(NAMED(open64, "__open64")("none/x", O_CREAT | O_RDWR, 0600)))                                              \
+  ROW(_IO_fopen, , ALLOCATES, stream_of(NAMED(fopen, "_IO_fopen")("new", "w")),                                        \
+      stream_of(NAMED(fopen, "_IO_fopen")("none/x", "w")))                                                             \
+  ROW(setmntent, , ALLOCATES, stream_of(setmntent("new", "w")), stream_of(setmntent("none/x", "w")))                   \
+  ROW(__setmntent, , ALLOCATES, stream_of(NAMED(setmntent, "__setmntent")("new", "w")),                                \
+      stream_of(NAMED(setmntent, "__setmntent")("none/x", "w")))                                                       \
+  ROW(__fork, , STARTS, child_of(NAMED(fork, "__fork")()), NEVER("as fork"))                                           \
+  ROW(_IO_popen, , STARTS, by_other_popen("exit 3", "r"), by_other_popen("exit 3", "q"))                               \
+  ROW(posix_spawn_file_actions_addopen, , STARTS, by_addopen(7), by_addopen(-1))                                       \
   ROW(pthread_exit, , THREADS, by_pthread(), NEVER("it does not return"))                                              \
   ROW(thrd_exit, , THREADS, by_thrd(), NEVER("it does not return"))
+
+/* Not called here, for a reason. */
+static const char *const elsewhere[][2] = {
+    {"exit", "it runs the handlers and destructors of the program, whose contexts are destructor and atexit"},
+    {"pivot_root", "it would change the root directory of the machine that runs the test"},
+    {"__libc_start_main", "it is what calls main, once"},
+    {"__fts64_open_time64", "32-bit programs alone have it"},
+    {"__nftw64_time64", "32-bit programs alone have it"},
+};
 
 struct row {
   const char *function;
@@ -811,6 +850,8 @@ int main(int argc, char **argv) {
   if (argc == 4 && strcmp(argv[1], "prepare") == 0) return prepare(argv[2], argv[3]);
   if (argc == 2 && strcmp(argv[1], "list") == 0) {
     for (size_t i = 0; i < COUNT; i++) printf("%s\n", rows[i].function);
+    for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)
+      printf("%s\n  %s is not called: %s\n", elsewhere[i][0], elsewhere[i][0], elsewhere[i][1]);
     return 0;
   }
   if (argc == 2 && strcmp(argv[1], "wait") == 0) return atexit(at_exit); /* the work is done before or behind main */

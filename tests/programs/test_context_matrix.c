@@ -36,7 +36,8 @@ static const char *without_heap(const char *line) {
 
 static bool is_same(const char *row, const char *plain, const char *line) {
   if (strcmp(plain, line) == 0) return true;
-  return starts(row, "fopen") && strcmp(without_heap(plain), without_heap(line)) == 0;
+  const bool opens_twice = starts(row, "fopen") || starts(row, "_IO_fopen") || strstr(row, "setmntent");
+  return opens_twice && strcmp(without_heap(plain), without_heap(line)) == 0;
 }
 
 static bool ends_with(const char *text, const char *end) {
@@ -146,6 +147,8 @@ Test(context_matrix, every_hook_has_a_row) {
   const char *all = fct_format("\n%s", listed.out);
   for (size_t i = 0; i < count; i++)
     cr_expect(strstr(all, fct_format("\n%s\n", hooks[i])), "no row for %s in tests/probes/contexts.c", hooks[i]);
+  for (const char *text = listed.out, *line; (line = line_of(&text));)
+    if (line[0] == ' ') printf("%s\n", line);
   printf("%zu hooks\n", count);
 }
 
