@@ -81,8 +81,9 @@ const struct fc_verb fc_verb_hooks = {
     .name = "hooks",
     .summary = "The table of intercepted functions",
     .operands = "",
-    .help = "\"hook\" is intercepted, \"skip\" is not, with the reason; groups come last. What can only open\n"
-            "to read is not listed. With -q only the names of what is intercepted.\n",
+    .help = "\"hook\" is intercepted, \"skip\" is not, with the reason; groups come last.\n"
+            "What can only open to read is not listed. With -q only the names of what is\n"
+            "intercepted.\n",
     .options = FC_OPTION_JSON | FC_OPTION_VERBOSE,
     .run = run,
 };
