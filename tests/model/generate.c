@@ -313,7 +313,7 @@ void list_generate(struct list *list, unsigned long long seed, int length) {
   model_start(&maker.model, &list->policy);
   maker.careful = chance(&maker, 55);
   const unsigned outsider = chance(&maker, 60) ? 10 : 0;
-  const bool second = chance(&maker, 35), guard_dies = chance(&maker, 8);
+  const bool second = chance(&maker, list->policy.sweeps ? 60 : 35), guard_dies = chance(&maker, 8);
   int sessions = 1;
   users_things(&maker);
   start_session(&maker, 0);
