@@ -197,12 +197,23 @@ static struct action any_on_tree(struct maker *maker, int process) {
   return action;
 }
 
+static int any_process(struct maker *maker) {
+  int found = 0, process = -1;
+  for (int i = 1; i < PROCESSES_MAX; i++)
+    if (maker->model.processes[i].live && pick(maker, (unsigned)++found) == 0) process = i;
+  return process;
+}
+
 /* What is done to sessions from outside; the rest is done by processes. */
 static void act_from_outside(struct maker *maker) {
   const struct list *list = maker->list;
   struct action action = simple(VERB_SWEEP, 0, 0);
   if (list->policy.sweeps && chance(maker, 70)) {
     if (chance(maker, 25)) action.verb = VERB_SWEEPKILL;
+    struct action use = simple(VERB_OPEN, any_process(maker), 0); /* often what a neighbour has made */
+    path_set(use.other, "-");
+    for (int i = 0; i < 3; i++)
+      if (use.process > 0 && existing(maker, "base", true, false, use.path)) (void)take(maker, &use);
   } else {
     action.verb = chance(maker, 60) ? VERB_KEEP : VERB_UNTRACK;
     old_path(maker, action.path, 30);
@@ -235,13 +246,6 @@ static void act_on_tree(struct maker *maker, int process) {
 }
 
 /* ---- processes ---- */
-
-static int any_process(struct maker *maker) {
-  int found = 0, process = -1;
-  for (int i = 1; i < PROCESSES_MAX; i++)
-    if (maker->model.processes[i].live && pick(maker, (unsigned)++found) == 0) process = i;
-  return process;
-}
 
 static void start_another(struct maker *maker, int parent) {
   if (maker->started + 1 >= PROCESSES_MAX) return;
@@ -313,7 +317,7 @@ void list_generate(struct list *list, unsigned long long seed, int length) {
   model_start(&maker.model, &list->policy);
   maker.careful = chance(&maker, 55);
   const unsigned outsider = chance(&maker, 60) ? 10 : 0;
-  const bool second = chance(&maker, 35), guard_dies = chance(&maker, 8);
+  const bool second = chance(&maker, list->policy.sweeps ? 60 : 35), guard_dies = chance(&maker, 8);
   int sessions = 1;
   users_things(&maker);
   start_session(&maker, 0);
