@@ -333,6 +333,7 @@ Test(state_files, another_user_makes_the_quarantine_first) {
       fct_release(world, job);
       cr_expect(fct_wait_no_guardian(world));
       cr_expect_eq(fct_count(world, "trap"), 0, "something was moved into another user's directory");
+      cr_expect(fct_exists(world, "base/s"), "another user's directory was used");
       fct_attack_row(fct_format("quarantine made by another user as a %s, %s", as_link[i] ? "link" : "directory",
                                 fct_mode_name(*mode)),
                      1, fct_victims_lost(victims),
