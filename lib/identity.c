@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 
-#define HANDLE_BYTES 128     /* MAX_HANDLE_SZ of the kernel */
+#define HANDLE_BYTES 128 /* MAX_HANDLE_SZ of the kernel */
+#define OVL_FILEID_V0 0xfb
+#define OVL_FILEID_V1 0xf8
 #define AT_HANDLE_FID_ 0x200 /* Linux 6.5: handles on overlayfs, for comparison only */
 
 struct handle {
@@ -19,6 +21,9 @@ static uint32_t handle_hash(int dirfd, const char *path, int flags) {
   if (rc < 0) {
     h.bytes = HANDLE_BYTES;
     rc = fc_sys_name_to_handle_at(dirfd, path, &h, &mount_id, flags | AT_HANDLE_FID_);
+    /* A file system that has no handles of its own (ramfs, 9p) gets them from the kernel, of the inode number and a
+     * generation that it may never have set. */
+    if (rc == 0 && h.type != OVL_FILEID_V0 && h.type != OVL_FILEID_V1) return 0;
   }
   if (rc < 0 || h.bytes > HANDLE_BYTES) return 0;
   uint64_t x = 0xcbf29ce484222325ULL ^ (uint32_t)h.type;

@@ -187,6 +187,21 @@ Test(renames, the_users_file_takes_a_tracked_name_before_the_end) {
   }
 }
 
+/* Somebody rebuilds the base with what he wants to keep of it. */
+Test(renames, what_is_moved_into_a_base_that_was_made_anew_stays) {
+  for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
+    struct fct_world *world = fct_world_new();
+    struct fct_job *job =
+        fct_hold(world, *mode, FCT_LIST("PERIODIC=0"), "echo s > base/f; mkdir base/d; echo s > base/d/f");
+    FCT_EXECUTE(world, .mode = FCT_PLAIN, .script = "mv base aside; mkdir base; mv aside/f aside/d base");
+    const struct fct_victims *victims = fct_victims_of(world->base);
+    fct_release(world, job);
+    cr_expect(fct_wait_no_guardian(world));
+    fct_attack_row(fct_format("base made anew, with what was in the old one, %s", fct_mode_name(*mode)), 1,
+                   fct_victims_lost(victims), 0, NULL);
+  }
+}
+
 /* ---- editors of outsiders ---- */
 
 Test(renames, what_an_outsider_saves_by_rename_is_his) {

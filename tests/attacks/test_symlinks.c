@@ -90,6 +90,38 @@ Test(symlinks, a_parent_of_the_base_is_swapped_for_a_link) {
   }
 }
 
+/* What was moved out of the base is the mover's, also when a link leads there from its old name: each object is the
+ * very one that the session made. */
+static void linked_back(const char *attack, const char *script) {
+  static const char *const tracks[] = {"TRACK=own", "TRACK=all"}; /* whose ground it is is not asked then */
+  for (size_t i = 0; i < 2; i++) {
+    for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
+      struct fct_world *world = fct_world_new();
+      struct fct_job *job =
+          fct_hold(world, *mode, FCT_LIST("PERIODIC=0", "TTL=1us", "DIRS=recursive", tracks[i]), MAKE);
+      cr_assert_eq(FCT_EXECUTE(world, .mode = FCT_PLAIN, .script = script).status, 0, "%s", script);
+      const struct fct_victims *moved = fct_victims_of(fct_path(world, "aside"));
+      struct fct_live *live = fct_live_open(world);
+      struct fc_sweep_result result;
+      (void)fct_pass_as(live, (struct fc_sweep){.what = FC_SWEEP_EXPIRED}, &result);
+      fct_release(world, job);
+      cr_expect(fct_wait_no_guardian(world));
+      fct_attack_row(fct_format("%s, %s, %s", attack, tracks[i], fct_mode_name(*mode)), 1, fct_victims_lost(moved), 0,
+                     NULL);
+    }
+  }
+}
+
+Test(symlinks, a_base_that_was_moved_out_and_linked_back_stays) {
+  linked_back("base moved away and linked back", "mkdir aside; mv base aside/base; ln -s aside/base base");
+}
+Test(symlinks, a_directory_that_was_moved_out_and_linked_back_stays) {
+  linked_back("tracked directory moved out and linked back", "mkdir aside; mv base/d aside/d; ln -s ../aside/d base/d");
+}
+Test(symlinks, a_component_that_was_moved_out_and_linked_back_stays) {
+  linked_back("component moved out and linked back", "mkdir aside; mv base/a/b aside/b; ln -s ../../aside/b base/a/b");
+}
+
 /* ---- swapped in a loop ---- */
 
 struct swap {

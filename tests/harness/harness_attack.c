@@ -53,14 +53,20 @@ struct fct_attacker *fct_attack(bool (*round)(void *, uint64_t), void *context, 
   return attacker;
 }
 
-uint64_t fct_attack_rounds(const struct fct_attacker *attacker) { return atomic_load(&attacker->shared->rounds); }
+uint64_t fct_attack_rounds(const struct fct_attacker *attacker) {
+  siginfo_t ended = {0};
+  /* Whoever waits for more rounds would wait for ever. Its status stays for fct_attack_end(). */
+  cr_assert(waitid(P_PID, (id_t)attacker->pid, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == 0,
+            "the attacker has ended by itself: %d", ended.si_status);
+  return atomic_load(&attacker->shared->rounds);
+}
 
 uint64_t fct_attack_end(struct fct_attacker *attacker) {
   int status;
   atomic_store(&attacker->shared->stop, 1);
   cr_assert(waitpid(attacker->pid, &status, 0) == attacker->pid, "waitpid: %s", strerror(errno));
   cr_assert_eq(status, 0, "the attacker ended with %#x", status);
-  const uint64_t rounds = fct_attack_rounds(attacker);
+  const uint64_t rounds = atomic_load(&attacker->shared->rounds);
   munmap(attacker->shared, sizeof *attacker->shared);
   return rounds;
 }
