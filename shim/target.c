@@ -41,10 +41,7 @@ void fc_target_forked(void) {
 
 void fc_target_cwd_unknown(void) { __atomic_store_n(&unknown, 1, __ATOMIC_RELEASE); }
 
-void fc_target_cwd_changed(void) {
-  if (fc_member.count && !fc_member_owns_memory()) fc_target_cwd_unknown(); /* its directory is not its parent's */
-  __atomic_fetch_add(&epoch, 1, __ATOMIC_ACQ_REL);
-}
+void fc_target_cwd_changed(void) { __atomic_fetch_add(&epoch, 1, __ATOMIC_ACQ_REL); }
 
 void fc_target_root_changed(void) {
   fc_target_cwd_unknown();
@@ -63,8 +60,11 @@ static size_t cwd_cached(char *out) {
   return __atomic_load_n(&cwd.sequence, __ATOMIC_RELAXED) == before ? len : 0;
 }
 
-/* Offers path for the cache. Somebody else writing, or we interrupted ourselves: then not. */
+/* Offers path for the cache. Somebody else writing, or we interrupted ourselves: then not. Nor in a vfork child, which
+ * may stand elsewhere than its parent, whose memory it uses; asked here and not at each chdir, which then costs
+ * nothing. */
 static void cwd_store(const char *path, size_t len, uint32_t of_epoch) {
+  if (!fc_member_owns_memory()) return;
   uint32_t even = __atomic_load_n(&cwd.sequence, __ATOMIC_RELAXED) & ~1u;
   if (!__atomic_compare_exchange_n(&cwd.sequence, &even, even + 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return;
   __atomic_thread_fence(__ATOMIC_RELEASE); /* the odd number before the bytes */
