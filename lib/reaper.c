@@ -330,10 +330,15 @@ static void remove_file(struct fc_reaper *r, const struct place *place, struct f
   if (remove_found(r, &f)) r->result->files++;
 }
 
-/* What spares a name that no hook has seen: KEEP, companions and devices as ever, and a neighbour whose hooks have. */
+/* What spares a name that no hook has seen: KEEP, companions and devices as ever, and another session whose hooks have:
+ * one that lives, that was kept, or that is over and has yet to be ended by its own policy. */
 static bool is_spared_unseen(struct fc_reaper *r, const struct found *f) {
   if (!fc_identity_proves(&f->identity) || MODE_IS(&f->st, S_IFCHR) || MODE_IS(&f->st, S_IFBLK)) return true;
-  if (fc_ground_kept(r->header, f->path) || fc_neighbour_below(r->neighbours.first, f->path)) return true;
+  if (fc_ground_kept(r->header, f->path)) return true;
+  if (!fc_neighbours_read_silent(&r->neighbours, r->dirfd, r->header->id, &r->registry.arena)) return true;
+  const enum fc_neighbour_word word = fc_neighbours_know(&r->neighbours, f->path);
+  if (word == FC_NEIGHBOUR_ENDS) r->result->in_use++; /* the next try, behind its end */
+  if (word != FC_NEIGHBOUR_NONE) return true;
   struct fc_node *dir = parent_path(f->path, r->path2) ? fc_registry_find(&r->registry, r->path2, true) : NULL;
   return !dir || fc_ground_is_companion(&r->ground, dir, f->place->fd, f->leaf);
 }
