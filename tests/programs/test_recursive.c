@@ -211,6 +211,27 @@ Test(recursive, spares_what_another_killed_session_made) {
       ended_between(FCT_LIST(NOT_AT_START, "FILECLEANUP_ON_EXIT=keep-on-failure"), "kill -9 $$", 128 + SIGKILL);
   expect_theirs(world, "one that was killed");
 }
+/* A file in use puts the first end off; until the next one somebody else makes something there. */
+Test(recursive, spares_what_was_made_behind_the_first_try_of_the_end) {
+  struct fct_world *world = fct_world_new();
+  const struct fct_result first =
+      FCT_EXECUTE(world, .mode = FCT_BARE, .env = FCT_LIST(RECURSIVE),
+                  .script = "mkdir base/d; echo x > base/d/f; " RAW "create base/d/u x; kill -9 $$");
+  cr_assert_eq(first.status, 128 + SIGKILL, "%d %s", first.status, first.err);
+  struct fct_job *neighbour = FCT_START(world, .mode = FCT_BARE, .env = FCT_LIST("FILECLEANUP_ON_STARTUP=0"),
+                                        .script = "echo o > base/other; : > other; $PROBES/await end");
+  cr_assert(fct_wait_exists(world, "other"));
+  const char *sweep = "$FC_COMMAND sweep -q --base \"$BASE\"";
+  cr_expect_eq(FCT_EXECUTE(world, .script = fct_format("exec 9< base/d/f; %s", sweep), .limit_s = 60).status, 0);
+  cr_assert(fct_exists(world, "base/d/f") && !fct_exists(world, "base/d/u"), "the end was not put off");
+  pause_ms(20); /* on a coarse clock one tick is one time */
+  cr_assert_eq(FCT_EXECUTE(world, .script = "echo mine > base/d/mine").status, 0);
+  fct_write(world, "end", "");
+  cr_expect_eq(fct_finish(neighbour).status, 0);
+  cr_expect_eq(FCT_EXECUTE(world, .script = sweep, .limit_s = 60).status, 0);
+  cr_expect(!fct_exists(world, "base/d/f"), "the end was not made up for");
+  cr_expect(fct_exists(world, "base/d/mine"), "what was made behind the end is gone");
+}
 /* Two that are to be removed do not keep each other's directories for ever. */
 Test(recursive, leaves_nothing_when_both_are_to_be_removed) {
   struct fct_world *world = ended_between(FCT_LIST(NOT_AT_START, RECURSIVE), "kill -9 $$", 128 + SIGKILL);
