@@ -30,7 +30,7 @@ static bool was_born_since(const struct search *s, int dirfd, const char *leaf, 
   *is_dir = (st.stx_mode & S_IFMT) == S_IFDIR;
   if (!(st.stx_mask & STATX_BTIME) || st.stx_uid != s->uid) return false;
   if (st.stx_dev_major != s->dev_major || st.stx_dev_minor != s->dev_minor) return false;
-  if (st.stx_btime.tv_sec * NS_PER_S + st.stx_btime.tv_nsec > s->until_ns) return false;
+  if (fc_sys_in_ns(st.stx_btime.tv_sec, st.stx_btime.tv_nsec) > s->until_ns) return false;
   if (st.stx_btime.tv_sec != s->since_s) return st.stx_btime.tv_sec > s->since_s;
   return st.stx_btime.tv_nsec >= s->since_ns;
 }
