@@ -183,6 +183,37 @@ Test(manager_attacks, what_is_told_from_outside_holds_after_a_kill_behind_the_mo
   expect_what_was_told();
 }
 
+/* On a disk, and begun before this boot. */
+static void make_it_of_another_boot(void) {
+  static struct fc_session_header header;
+  const int fd = open_session(&header);
+  header.boot_id[0] ^= 1;
+  header.fs_type = 0xEF53;
+  header.check = fc_session_check(&header);
+  cr_assert_eq(pwrite(fd, &header, sizeof header, 0), (ssize_t)sizeof header);
+  (void)close(fd);
+}
+
+Test(manager_attacks, what_appears_behind_a_reboot_was_not_expected) {
+  const pid_t owner = fork();
+  int status;
+  if (owner == 0) {
+    fcm_manager *m = world_manager();
+    track_new(m, "tracked");
+    if (fcm_track_file(m, in_base("expected")) < 0 || mkdir(in_base("tree"), 0700) < 0) _exit(1);
+    if (fcm_track_tree(m, in_base("tree")) < 0) _exit(1);
+    (void)raise(SIGKILL);
+  }
+  cr_assert_eq(waitpid(owner, &status, 0), owner);
+  cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+  make_it_of_another_boot();
+  write_file(in_base("expected"), "the user's by now");
+  write_file(in_base("tree/f"), "the user's by now");
+  cr_assert_eq(fcm_destroy(world_manager()), 0);
+  cr_expect(!stands(in_base("tracked")), "nothing was removed, so nothing was proven");
+  cr_expect(stands(in_base("expected")) && stands(in_base("tree/f")));
+}
+
 Test(manager_attacks, two_managers_of_one_base_remove_only_their_own) {
   fcm_manager *a = world_manager();
   track_new(a, "a");
