@@ -30,7 +30,7 @@
 /* Right before the host's call that installs a filter. mode: SECCOMP_MODE_*; program: its struct sock_fprog;
  * everybody: it is for all threads. Returns what fc_filtered_end wants, after the call. */
 bool fc_filtered_begin(unsigned long mode, const void *program, bool everybody);
-void fc_filtered_end(bool begun, long result);
+void fc_filtered_end(bool begun, bool installed);
 
 /* fork has returned child in a filtered process: it is protected as an unseen member, since it cannot ask for its own
  * pid. */

@@ -250,20 +250,21 @@ static APART int raw_exec(const struct fc_raw *raw, int envp_at) {
   return fc_take_back(&handed, call(raw));
 }
 
-static APART int raw_filter(const struct fc_raw *raw, unsigned long mode, long program, bool everybody) {
-  const bool begun = fc_filtered_begin(mode, memory_of(program), everybody);
+/* flags: SECCOMP_FILTER_FLAG_*. Only a listener is a number above 0: another is the thread that was in the way of a
+ * filter for all. */
+static APART int raw_filter(const struct fc_raw *raw, unsigned long mode, long program, unsigned flags) {
+  const bool begun = fc_filtered_begin(mode, memory_of(program), (flags & SECCOMP_FILTER_FLAG_TSYNC) != 0);
   const int result = call(raw);
-  fc_filtered_end(begun, result);
+  fc_filtered_end(begun, result == 0 || (result > 0 && (flags & SECCOMP_FILTER_FLAG_NEW_LISTENER)));
   return result;
 }
 
 static int raw_seccomp(const struct fc_raw *raw) {
-  const unsigned flags = (unsigned)raw->argument[1];
   switch ((unsigned)raw->argument[0]) {
   case SECCOMP_SET_MODE_STRICT:
-    return raw_filter(raw, SECCOMP_MODE_STRICT, 0, false);
+    return raw_filter(raw, SECCOMP_MODE_STRICT, 0, 0);
   case SECCOMP_SET_MODE_FILTER:
-    return raw_filter(raw, SECCOMP_MODE_FILTER, raw->argument[2], (flags & SECCOMP_FILTER_FLAG_TSYNC) != 0);
+    return raw_filter(raw, SECCOMP_MODE_FILTER, raw->argument[2], (unsigned)raw->argument[1]);
   default:
     return call(raw);
   }
@@ -354,7 +355,7 @@ __attribute__((noinline)) static int treat(unsigned verb, const struct fc_raw *r
   case EXECAT:
     return raw_exec(raw, 3);
   case PRCTL:
-    if (int_of(a[0]) == PR_SET_SECCOMP) return raw_filter(raw, (unsigned long)a[1], a[2], false);
+    if (int_of(a[0]) == PR_SET_SECCOMP) return raw_filter(raw, (unsigned long)a[1], a[2], 0);
     break;
   case SECCOMP:
     return raw_seccomp(raw);

@@ -155,6 +155,18 @@ Test(filtered, a_filter_that_is_refused_changes_nothing) {
                                " =0644 , +write x , +close , renameat =cwd base/f =cwd base/g , +exec touch base/h");
 }
 
+/* Read before the kernel has refused it, a pointer to nowhere was the host's end. */
+Test(filtered, a_filter_that_cannot_be_read_is_refused_as_by_the_kernel) {
+  static const char *const kinds[] = {"nowhere", "wild", "cut", "empty", "long"};
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+    FCT_LEAVES_NOTHING(.script = fct_format("exec " RAW "+filter %s , openat =cwd base/f " CREAT " =0644", kinds[i]));
+}
+
+/* The kernel names the thread that is in the way, by a number above 0. */
+Test(filtered, a_filter_for_all_that_a_thread_is_in_the_way_of_changes_nothing) {
+  FCT_LEAVES_NOTHING(.script = "exec $PROBES/filter_threads 2 apart");
+}
+
 Test(filtered, a_filter_of_a_vfork_child_is_not_its_parents) {
   FCT_LEAVES_NOTHING(.script = "exec " RAW "openat =cwd base/f " CREAT " =0644 , +close , +child , " KILL "+exec true");
   FCT_LEAVES_NOTHING(.script = "exec " RAW "openat =cwd base/f " CREAT " =0644 , +close , +child , " KILL
