@@ -8,8 +8,9 @@
  * +shm_unlink NAME, +sem_open NAME FLAGS, +sem_unlink NAME, +fds (how many descriptors are open), +signal
  * (what follows runs in a handler), +child (what follows runs in a vfork child), +exec WORD... (execvp), +filter KIND
  * (a seccomp filter: `kill` lets only the calls of this program and of a program that starts pass, `everybody` is the
- * same for all threads, `pass` lets all pass; refused are `wrong`, `empty`, `long`, and those that cannot be read:
- * `nowhere`, `cut` in the middle, and the program of `wild`). */
+ * same for all threads, `pass` lets all pass, `deaf` answers EPERM to whatever asks for a name or an object; refused
+ * are `wrong`, `empty`, `long`, and those that cannot be read: `nowhere`, `cut` in the middle, and the program of
+ * `wild`). */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -187,6 +188,8 @@ static const int passing[] = {
 #endif
 };
 
+static const int asking[] = {SYS_statx, SYS_readlinkat, SYS_getcwd, SYS_openat, SYS_name_to_handle_at};
+
 /* Behind it there is nothing. */
 static char *end_of_memory(void) {
   char *const two = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -202,6 +205,10 @@ static long filter(const char *kind) {
   for (size_t i = 0; kills && i < sizeof passing / sizeof *passing; i++) {
     program[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)passing[i], 0, 1);
     program[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  }
+  for (size_t i = 0; strcmp(kind, "deaf") == 0 && i < sizeof asking / sizeof *asking; i++) {
+    program[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)asking[i], 0, 1);
+    program[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
   }
   program[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, kills ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ALLOW);
   if (strcmp(kind, "wrong") == 0) program[n - 1].code = 0xffff;
