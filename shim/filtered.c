@@ -11,7 +11,7 @@
 
 #define CELLS 8192u      /* 512 KiB of journal: some 4,000 removals */
 #define PAGE_BYTES 4096u /* the smallest there is */
-#define GRACE_MS 20      /* for other threads that are in the middle of a hook, when the filter is for them too */
+#define GRACE_MS 1000    /* for a thread that waits for a disk, or has left a hook by longjmp in a handler */
 #define SESSION "FILECLEANUP_SESSION="
 #define BASE "FILECLEANUP_BASE_DIR="
 
@@ -98,6 +98,14 @@ static bool has_other_threads(void) {
          st.stx_nlink != 3; /* ".", ".." and one */
 }
 
+/* When the filter is for other threads too, those that are in the midst of a call of ours come to its end. */
+static void wait_for_others(void) {
+  for (int ms = 0; ms < GRACE_MS && __atomic_load_n(&fc_asking.threads, __ATOMIC_SEQ_CST) > 0; ms++) {
+    if (!has_other_threads()) return;
+    fc_sys_pause(1);
+  }
+}
+
 bool fc_filtered_begin(unsigned long mode, const void *program, bool everybody) {
   if (fc_member.count == 0 || fc_member.filtered == FC_FILTERED || !would_end_us(mode, program)) return false;
   const int saved = errno;
@@ -111,7 +119,7 @@ bool fc_filtered_begin(unsigned long mode, const void *program, bool everybody) 
   }
   for (unsigned i = 0; i < fc_member.count; i++) fc_journal_prepare(&fc_member.sessions[i].journal, CELLS);
   set(ours ? FC_FILTERED : FC_FILTERED_VFORK);
-  if (everybody && has_other_threads()) fc_sys_pause(GRACE_MS);
+  if (everybody) wait_for_others();
   errno = saved;
   return true;
 }

@@ -153,6 +153,8 @@ static bool is_filtered_stream(const char *path, const char *mode) {
 
 /* The name is made first, by open with O_EXCL, where the caller's call cannot be the question. */
 static void make_first(const char *path, const char *mode) {
+  FC_ASKING;
+  if (fc_is_filtered()) return;
   const int saved = errno;
   const int fd = FC_REAL(open)(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | FC_O_LARGEFILE, 0666);
   if (fd >= 0) {

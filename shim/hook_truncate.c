@@ -22,6 +22,7 @@ static __attribute__((noinline)) bool gets_shorter(int fd, int64_t length) {
 void fc_truncating_fd(int fd, int64_t length) {
   int slot;
   if (fc_member.count == 0 || length < 0) return;
+  FC_ASKING;
   if (fc_is_filtered()) {
     fc_record_lost(); /* whose file this is, and whether it gets shorter, cannot be told */
     return;
@@ -56,6 +57,7 @@ FC_EXPORT int ftruncate64(int fd, off64_t length) {
 /* A handle has no name until it is open. Its file may have none even then (nobody has looked it up since the boot). */
 void fc_truncating_handle(int mount_fd, const struct file_handle *handle, int flags) {
   if (fc_member.count == 0 || !(flags & O_TRUNC) || (flags & O_PATH)) return;
+  FC_ASKING;
   if (fc_is_filtered()) {
     fc_record_lost();
     return;

@@ -78,6 +78,7 @@ static void cwd_store(const char *path, size_t len, uint32_t of_epoch) {
 static long cwd_into(char *out) {
   const size_t cached = cwd_cached(out);
   if (cached) return (long)cached;
+  FC_ASKING;
   if (fc_is_filtered()) return -1;
   const uint32_t now = __atomic_load_n(&epoch, __ATOMIC_ACQUIRE);
   const long n = fc_sys_getcwd(out, PATH_MAX); /* counts the NUL */
@@ -123,6 +124,7 @@ static long link_into(int dirfd, char *out) {
 
 static long dirfd_into(int dirfd, char *out) {
   if (dirfd < 0) return 0;
+  FC_ASKING;
   if (fc_is_filtered()) return -1;
   const long len = link_into(dirfd, out);
   if (len <= 0 || len >= PATH_MAX) return fc_target_may_be_inside(dirfd) ? -1 : 0;
