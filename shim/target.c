@@ -78,6 +78,7 @@ static void cwd_store(const char *path, size_t len, uint32_t of_epoch) {
 static long cwd_into(char *out) {
   const size_t cached = cwd_cached(out);
   if (cached) return (long)cached;
+  FC_ASKING;
   if (fc_is_filtered()) return -1;
   const uint32_t now = __atomic_load_n(&epoch, __ATOMIC_ACQUIRE);
   const long n = fc_sys_getcwd(out, PATH_MAX); /* counts the NUL */
@@ -98,15 +99,15 @@ void fc_target_cwd_look(void) {
  * bytes of what may be a small stack. */
 #define APART __attribute__((noinline))
 
-/* Without a name (no /proc in a chroot) the device still tells that a directory is elsewhere. */
-static APART long unnamed_dirfd(int dirfd) {
+APART bool fc_target_may_be_inside(int fd) {
   struct statx st;
-  if (fc_sys_statx(dirfd, "", AT_EMPTY_PATH, STATX_INO, &st) < 0) return 0; /* EBADF: the call will fail */
+  const int rc = fc_sys_statx(fd, "", AT_EMPTY_PATH, STATX_INO, &st);
+  if (rc < 0) return rc != -EBADF;
   for (unsigned i = 0; i < fc_member.count; i++) {
     const struct fc_identity *base = &fc_member.sessions[i].header->base_identity;
-    if (base->dev_major == st.stx_dev_major && base->dev_minor == st.stx_dev_minor) return -1;
+    if (base->dev_major == st.stx_dev_major && base->dev_minor == st.stx_dev_minor) return true;
   }
-  return 0;
+  return false;
 }
 
 /* readlink of /proc/self/fd/N. Returns its length or -errno. */
@@ -123,9 +124,10 @@ static long link_into(int dirfd, char *out) {
 
 static long dirfd_into(int dirfd, char *out) {
   if (dirfd < 0) return 0;
+  FC_ASKING;
   if (fc_is_filtered()) return -1;
   const long len = link_into(dirfd, out);
-  if (len <= 0 || len >= PATH_MAX) return unnamed_dirfd(dirfd);
+  if (len <= 0 || len >= PATH_MAX) return fc_target_may_be_inside(dirfd) ? -1 : 0;
   return out[0] == '/' ? len : 0;
 }
 
@@ -256,6 +258,11 @@ static size_t directory_part(const char *path) {
   return len;
 }
 
+/* The question was refused, which the host's call may not be: no descriptor or memory to be had, a seccomp filter. */
+static bool is_refused(long rc) {
+  return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM || rc == -EPERM || rc == -ENOSYS;
+}
+
 bool fc_target_open_real(struct fc_target *target, int dirfd, const char *path) {
   if (fc_target_open(target, dirfd, path)) return true;
   if (target->lost || !is_readable(path) || !path[0]) return false;
@@ -280,7 +287,7 @@ bool fc_target_open_real(struct fc_target *target, int dirfd, const char *path) 
   const int fd = fc_sys_openat(dirfd, text, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
   const long real_len = fd < 0 ? fd : link_into(fd, text);
   if (fd >= 0) (void)fc_sys_close(fd);
-  if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM) target->lost = true;
+  if (is_refused(real_len)) target->lost = true;
   if (real_len > 0 && real_len < PATH_MAX && text[0] == '/') {
     const char *leaf = path + len;
     const struct fc_name name = {text, (size_t)real_len, leaf, strnlen(leaf, PATH_MAX)};
@@ -305,7 +312,7 @@ bool fc_target_open_emptied(struct fc_target *target, int dirfd, const char *pat
   char *const text = slots[target->slot < 0 ? 0 : target->slot];
   const long len = fd < 0 ? fd : link_into(fd, text);
   if (fd >= 0) (void)fc_sys_close(fd);
-  if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM) target->lost = true;
+  if (is_refused(len)) target->lost = true;
   if (len > 0 && len < PATH_MAX && text[0] == '/') {
     const struct fc_name name = {NULL, 0, text, (size_t)len};
     text[len] = '\0';
