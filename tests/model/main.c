@@ -13,6 +13,7 @@
  *
  * --self-check asks whether the judge is any good (self_check.h), and needs no shim.
  */
+#include "../harness/harness_row.h"
 #include "self_check.h"
 
 #include <dirent.h>
@@ -346,6 +347,12 @@ int main(int argc, char **argv) {
   if (sum.faults[FAULT_STRANGER] || sum.faults[FAULT_ANSWER] || sum.faults[FAULT_STUCK])
     printf("model: also %ld strangers, %ld wrong answers, %ld stuck\n", sum.faults[FAULT_STRANGER],
            sum.faults[FAULT_ANSWER], sum.faults[FAULT_STUCK]);
+  const long harmed =
+      wrong + sum.faults[FAULT_LEAK] + sum.faults[FAULT_STRANGER] + sum.faults[FAULT_ANSWER] + sum.faults[FAULT_STUCK];
+  (void)snprintf(fixed, sizeof fixed, "seed %llu%s", options.seed,
+                 options.kill_anytime ? ", killed inside actions" : "");
+  FCT_ROW("model", fixed, "killed inside an action", {"lists", (unsigned long long)sum.lists},
+          {"violations", (unsigned long long)harmed}, {"leaks", (unsigned long long)sum.leaks});
   const bool too_late = sum.late > 2 + sum.lists / 200;
   if (sum.late > 0)
     printf("model: %ld ends of a session needed one more start%s\n", sum.late, too_late ? ": too many" : "");
