@@ -74,6 +74,7 @@ void action_print(FILE *out, const struct action *action) {
     fprintf(out, " %c %s %s", action->style, action->path, action->other);
     break;
   }
+  if (action->dies_us) fprintf(out, " !%d", action->dies_us);
   fputc('\n', out);
 }
 
@@ -122,6 +123,19 @@ void list_print(FILE *out, const struct list *list) {
   for (int i = 0; i < list->count; i++) action_print(out, &list->actions[i]);
 }
 
+/* What a kill may cut in two: not where the tree would not show what happened, as with names that mkstemp makes up and
+ * two empty files exchanged. */
+bool verb_can_be_cut(enum verb verb) {
+  return verb_shape(verb) >= SHAPE_PATH && verb != VERB_KEEP && verb != VERB_UNTRACK && verb != VERB_MKSTEMP &&
+         verb != VERB_MKDTEMP && verb != VERB_EXCHANGE && verb != VERB_TMPFILE && verb != VERB_LINKFD;
+}
+
+bool list_has_kills(const struct list *list) {
+  for (int i = 0; i < list->count; i++)
+    if (list->actions[i].dies_us && verb_can_be_cut(list->actions[i].verb)) return true;
+  return false;
+}
+
 static bool path_is_allowed(const char *path) {
   return (path_below(path, "base") || path_below(path, "out")) && strstr(path, "..") == NULL;
 }
@@ -137,7 +151,8 @@ static bool action_read(const char *line, struct action *action) {
   while (v < VERB_COUNT && strcmp(verbs[v].name, verb) != 0) v++;
   if (v == VERB_COUNT) return false;
   action->verb = (enum verb)v;
-  const char *rest = line + used;
+  const char *rest = line + used, *mark = strrchr(rest, '!');
+  if (mark && sscanf(mark, "!%d", &action->dies_us) != 1) return false;
   switch (verbs[v].shape) {
   case SHAPE_PROCESS:
     return true;

@@ -13,6 +13,7 @@
  *   end 0 LETTER                     the command of that name (policy named)
  *   keep|untrack 0 r PATH            the command of that name, for each live session
  *   VERB PROCESS STYLE PATH [TEXT or OTHER PATH]
+ *   ... !MICROSECONDS                PROCESS (of sweepkill: the pass) is killed so long after it was told to
  *
  * Process 0 is the outsider: a process without the shim. STYLE is how the path is given: r relative to the root of the
  * run, a absolute, d by directory file descriptor, c relative to the directory itself after chdir, f the same after
@@ -81,6 +82,7 @@ struct action {
   int process;
   int peer; /* the new process (SHAPE_PEER), the session's number (SHAPE_SESSION) */
   char style;
+  int dies_us; /* its process is killed so long after it was told; 0: it is not */
   char path[PATH_SIZE];
   char other[PATH_SIZE]; /* the second path; or the text to write, "-" for none */
 };
@@ -112,6 +114,7 @@ struct list {
 
 const char *verb_name(enum verb verb);
 enum shape verb_shape(enum verb verb);
+bool verb_can_be_cut(enum verb verb); /* a kill inside it can be judged */
 bool verb_is_death(enum verb verb);
 bool verb_is_voluntary(enum verb verb); /* a death in which the process still runs code of ours */
 
@@ -121,5 +124,9 @@ bool list_read(FILE *in, struct list *list, char why[160]); /* false: `why` name
 
 /* A list made from a seed alone. */
 void list_generate(struct list *list, unsigned long long seed, int length);
+
+/* Some of its processes are to be killed inside an action, where the seed says. */
+void list_add_kills(struct list *list, unsigned long long seed);
+bool list_has_kills(const struct list *list);
 
 #endif

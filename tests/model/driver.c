@@ -18,6 +18,7 @@ struct run {
   struct aliases aliases;
   char root[ROOT_SIZE];
   struct stand_in stand_in;
+  bool cut; /* processes are killed in the middle of an action: leaks are no faults */
 };
 
 static bool has_stand_in(const struct run *run) { return run->engine == ENGINE_NAIVE || run->engine == ENGINE_MUTANT; }
@@ -38,7 +39,7 @@ static void judge(struct run *run, const char *when) {
   static struct world real;
   if (!tree_read(run->root, &run->aliases, &real, run->outcome)) return;
   const enum fault before = run->outcome->fault;
-  tree_judge(&run->model, &real, !run->settings->kill_anytime && run->engine != ENGINE_PLAIN, run->outcome);
+  tree_judge(&run->model, &real, !run->cut && run->engine != ENGINE_PLAIN, run->outcome);
   if (run->outcome->fault != before) {
     char what[sizeof run->outcome->what];
     memcpy(what, run->outcome->what, sizeof what);
@@ -134,11 +135,16 @@ static void line_of(const struct run *run, const struct action *action, char lin
                  shape == SHAPE_TWO_PATHS ? other : action->other);
 }
 
-/* DIRS=recursive asks which of two was born first, and the clock of a file system may stand still for 10 ms. */
+/* DIRS=recursive asks which of two was born first, by the clock of a file system, which may stand still for 10 ms. */
 static void wait_for_a_tick(const struct run *run, enum verb verb) {
-  const struct timespec tick = {0, 12000000};
-  if (run->model.policy.dirs == DIRS_RECURSIVE && (verb == VERB_MKDIR || verb == VERB_MKDTEMP))
-    (void)nanosleep(&tick, NULL);
+  const struct timespec little = {0, 200000};
+  struct timespec then, now;
+  if (run->model.policy.dirs != DIRS_RECURSIVE || (verb != VERB_MKDIR && verb != VERB_MKDTEMP)) return;
+  (void)clock_gettime(CLOCK_REALTIME_COARSE, &then);
+  do {
+    (void)nanosleep(&little, NULL);
+    (void)clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  } while (now.tv_sec == then.tv_sec && now.tv_nsec == then.tv_nsec);
 }
 
 static void do_on_tree(struct run *run, const struct action *action) {
@@ -158,7 +164,7 @@ static void do_on_tree(struct run *run, const struct action *action) {
   if (error == 0 && strcmp(made, "-") != 0) alias_add(&run->aliases, path_leaf(action->path), made);
 }
 
-/* --kill-anytime: the process dies somewhere inside the action. The tree then shows whether it was done; in either case
+/* The process dies somewhere inside the action. The tree then shows whether it was done; in either case
  * the model may count a made name as leaked, never a user's as lost. */
 static void do_and_kill(struct run *run, const struct action *action) {
   static struct model before;
@@ -166,7 +172,7 @@ static void do_and_kill(struct run *run, const struct action *action) {
   char line[800];
   line_of(run, action, line);
   if (!crew_tell(&run->crew, action->process, line)) return;
-  const struct timespec while_it_runs = {0, rand() % 60000};
+  const struct timespec while_it_runs = {0, action->dies_us * 1000L};
   (void)nanosleep(&while_it_runs, NULL);
   crew_kill(&run->crew, action->process);
   if (!crew_see_death(&run->crew, action->process, run->outcome) ||
@@ -192,15 +198,13 @@ static void do_and_kill(struct run *run, const struct action *action) {
   judge(run, "after a kill inside an action");
 }
 
-/* Not where the tree would not show what happened: names made up by mkstemp, two empty files exchanged. */
+/* Not the last of its session: whether the end then comes before the judgement would be open. */
 static bool may_kill_inside(const struct run *run, const struct action *action) {
   int alive = 0;
   const int session = run->model.processes[action->process].session;
   for (int i = 1; i < PROCESSES_MAX; i++)
     alive += run->model.processes[i].live && run->model.processes[i].session == session;
-  return run->settings->kill_anytime && session >= 0 && alive > 1 && action->verb != VERB_MKSTEMP &&
-         action->verb != VERB_MKDTEMP && action->verb != VERB_EXCHANGE && action->verb != VERB_TMPFILE &&
-         action->verb != VERB_LINKFD && rand() % 12 == 0;
+  return action->dies_us && session >= 0 && alive > 1 && verb_can_be_cut(action->verb);
 }
 
 static void do_end(struct run *run, const struct action *action) {
@@ -217,7 +221,7 @@ static void do_sweep(struct run *run, const struct action *action) {
   const bool killed = action->verb == VERB_SWEEPKILL;
   (void)apply(run, action);
   if (has_stand_in(run)) stand_in_sweep(&run->stand_in, run->root, &run->aliases);
-  if (killed && !crew_sweep(&run->crew, rand() % 1500, run->outcome)) return;
+  if (killed && !crew_sweep(&run->crew, action->dies_us ? action->dies_us : rand() % 1500, run->outcome)) return;
   if (crew_sweep(&run->crew, -1, run->outcome))
     judge(run, killed ? "after a killed sweep and a whole one" : "after a sweep");
 }
@@ -318,6 +322,7 @@ void driver_run(const struct list *list, enum engine engine, const struct settin
   run.settings = settings;
   run.outcome = outcome;
   run.engine = engine;
+  run.cut = list_has_kills(list);
   (void)snprintf(run.root, sizeof run.root, "%s/run", settings->scratch);
   (void)nftw(run.root, remove_entry, 16, FTW_DEPTH | FTW_PHYS); /* what the last run left; none at first */
   static const char *const parts[] = {"", "/base", "/out", "/state"};

@@ -209,7 +209,10 @@ static void act_from_outside(struct maker *maker) {
   const struct list *list = maker->list;
   struct action action = simple(VERB_SWEEP, 0, 0);
   if (list->policy.sweeps && chance(maker, 70)) {
-    if (chance(maker, 25)) action.verb = VERB_SWEEPKILL;
+    if (chance(maker, 25)) {
+      action.verb = VERB_SWEEPKILL;
+      action.dies_us = 1 + (int)pick(maker, 1500);
+    }
     struct action use = simple(VERB_OPEN, any_process(maker), 0); /* often what a neighbour has made */
     path_set(use.other, "-");
     for (int i = 0; i < 3; i++)
@@ -366,4 +369,11 @@ void list_generate(struct list *list, unsigned long long seed, int length) {
     sessions_check(&maker, sessions);
     if (outsider && chance(&maker, 20)) act_on_tree(&maker, 0);
   }
+}
+
+void list_add_kills(struct list *list, unsigned long long seed) {
+  struct maker maker = {.random = seed};
+  for (int i = 0; i < list->count; i++)
+    if (list->actions[i].process > 0 && verb_can_be_cut(list->actions[i].verb) && chance(&maker, 8))
+      list->actions[i].dies_us = 1 + (int)pick(&maker, 60);
 }

@@ -28,7 +28,7 @@ static enum sure holds_only_tracked(const struct model *m, int session, const ch
       if (rules_reserved(m, session, path) != NO) all = sure_and(all, MAYBE);
       continue;
     }
-    enum sure one = NO;
+    enum sure one = rules_leaked(m, path) ? MAYBE : NO;
     for (int i = 0; i < m->claim_count; i++) {
       const struct claim *claim = &m->claims[i];
       if (strcmp(claim->path, path) != 0 || !claim_holds(m, claim)) continue;
@@ -111,7 +111,7 @@ static enum sure claim_verdict(const struct model *m, const struct claim *claim)
 static enum sure is_companion(const struct model *m, const struct claim *claim) {
   char owner[PATH_SIZE];
   if (m->without == RULE_N4 || !companion_of(claim->path, owner) || world_find(&m->world, owner) < 0) return NO;
-  enum sure stays = YES;
+  enum sure stays = rules_leaked(m, owner) ? MAYBE : YES;
   for (int i = 0; i < m->claim_count; i++) {
     const struct claim *other = &m->claims[i];
     if (strcmp(other->path, owner) != 0 || !claim_holds(m, other)) continue;
@@ -170,6 +170,7 @@ static void reap_file(struct model *m, const struct claim *claim, enum sure verd
 }
 
 static bool may_be_gone(const struct model *m, const char *path) {
+  if (rules_leaked(m, path)) return true;
   for (int i = 0; i < m->may_count; i++)
     if (strcmp(m->may[i], path) == 0) return true;
   return false;
@@ -343,6 +344,7 @@ static void sweep_session(struct model *m, int session, bool killed) {
 void model_sweep(struct model *m, bool killed) {
   m->gone_count = 0;
   m->may_count = 0;
+  m->pass_killed = killed;
   for (int s = 0; s < SESSIONS_MAX; s++)
     if (m->sessions[s].live) sweep_session(m, s, killed);
 }

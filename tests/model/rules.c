@@ -24,6 +24,11 @@ static struct claim *claim_find(struct model *m, int session, const char *path) 
   return NULL;
 }
 
+bool rules_leaked(const struct model *m, const char *path) {
+  const int object = world_object(&m->world, path);
+  return object >= 0 && m->leaked[object];
+}
+
 enum sure rules_tracked(const struct model *m, int session, const char *path) {
   const struct claim *claim = claim_find((struct model *)m, session, path);
   return claim && claim_holds(m, claim) ? claim->sure : NO;
@@ -55,6 +60,7 @@ static void claims_limit(struct model *m, int session, const char *dir, enum sur
 /* A name that another session tracks is neither ours nor the user's. */
 static enum sure untracked(const struct model *m, int session, const char *path) {
   const enum sure ours = rules_tracked(m, session, path);
+  if (ours == NO && rules_leaked(m, path)) return MAYBE;
   for (int other = 0; other < SESSIONS_MAX; other++)
     if (other != session && ours == NO && rules_tracked(m, other, path) != NO) return MAYBE;
   return sure_not(ours);

@@ -126,7 +126,8 @@ struct model {
                                  its maker's session */
   bool nameless[OBJECTS_MAX]; /* made by O_TMPFILE: its session knows it under whatever name */
   int clock;
-  bool leaked[OBJECTS_MAX]; /* --kill-anytime: had to go once and did not; may go at any time, or stay */
+  bool leaked[OBJECTS_MAX]; /* had to go once and did not, after a kill inside an action; may go any time, or stay */
+  bool pass_killed;         /* by the last action */
   /* The outcome of model_reap, until the next one: */
   struct name gone[NAMES_MAX]; /* taken out of the world: must be gone */
   int gone_count;
@@ -172,6 +173,7 @@ enum sure sure_not(enum sure a);
 enum sure sure_and(enum sure a, enum sure b);
 enum sure sure_or(enum sure a, enum sure b);
 enum sure rules_tracked(const struct model *m, int session, const char *path); /* the object at this name is its own */
+bool rules_leaked(const struct model *m, const char *path);                    /* tracked all the same, or not */
 /* Has the session moved the user's data out of this top-level directory? */
 enum sure rules_moved_out(const struct model *m, int session, const char *top);
 enum sure rules_reserved(const struct model *m, int session, const char *path);
