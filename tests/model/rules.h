@@ -49,8 +49,10 @@ struct moved_out {
 
 struct session {
   bool started, live, orphan;
+  bool deferred;     /* it has ended, and is not gone: nobody can tell it anything */
   bool ended;        /* a named one: somebody has said so */
   int leader;        /* the process that began it */
+  int outer;         /* 1 + the session that it was begun in; 0: none */
   bool failed;       /* the leader has not ended by itself with status 0 (so far) */
   int cleared;       /* clock of the last N2 event; what was born up to it is no longer tracked in users' directories */
   int maybe_cleared; /* the same for doubtful events */
@@ -102,6 +104,13 @@ enum rule {
   RULE_SWEEP_LINKS,    /* a sweep takes regular files only */
   RULE_SWEEP_OPEN,     /* and nothing that is open */
   RULE_SWEEP_USED,     /* and nothing that a neighbour uses */
+  RULE_SWEEP_PUT_BACK, /* what a killed pass has taken by mistake comes back */
+  RULE_CLEANUP_REPORT, /* filecleanup sweep obeys ON_EXIT=report */
+  RULE_CHECKPOINT,     /* what was known before a checkpoint is known after it */
+  RULE_CHECKPOINT_CUT, /* also when it was killed */
+  RULE_SCOPE_OWN,      /* SCOPE=process: only what that process has made */
+  RULE_SCOPE_LEADER,   /* SCOPE=leader: not at the end of another process */
+  RULE_NESTED,         /* the end of a nested session is not that of the one around it */
   RULE_COUNT
 };
 
@@ -154,6 +163,13 @@ void model_reap(struct model *m, int session);
 /* A pass of the sweeper over each live session, to which everything is old: as model_reap. killed: one that was killed
  * before, whose captures have made files young. */
 void model_sweep(struct model *m, bool killed);
+
+/* Can the process end now? Not as the last one of its own session when another one is nested in that: both would end at
+ * once, each beside the other. */
+bool model_can_end(const struct model *m, int process);
+
+/* A process has ended by itself, and its session goes on: what goes by SCOPE. */
+void model_scope_ends(struct model *m, int session, int process);
 
 /* For model_apply only: what a successful action of `process` means. Called before the world changes, but created and
  * linked after. Paths are resolved. `proof` is less than YES where the model is not sure of the event itself. */
