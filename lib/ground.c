@@ -99,8 +99,17 @@ static bool is_the_one(struct fc_ground *g, const struct fc_node *node, int fd) 
   return same;
 }
 
+/* TRACK=all: everything but what stands where something of the user's stood. In `mv d d.bak; mkdir d; make d/f` nothing
+ * tells that there was an f in the first d. */
+static enum fc_ground_kind ground_of_all(struct fc_node *node) {
+  for (struct fc_node *dir = node; dir->parent; dir = dir->parent)
+    if (dir->reserved) return (enum fc_ground_kind)(dir->ground = FC_GROUND_USER);
+  return FC_GROUND_OURS;
+}
+
 enum fc_ground_kind fc_ground_of(struct fc_ground *g, struct fc_node *node, int fd) {
-  if (!node->parent || g->header->policy.track == FC_TRACK_ALL) return FC_GROUND_OURS;
+  if (!node->parent) return FC_GROUND_OURS;
+  if (g->header->policy.track == FC_TRACK_ALL) return ground_of_all(node);
   /* From the first directory above whose ground is known downwards: no recursion on deep trees. A directory that the
    * session made counts only while it stands there itself: another may have its name by now. */
   while (node->ground == FC_GROUND_UNKNOWN) {

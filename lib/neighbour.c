@@ -236,7 +236,7 @@ struct fc_neighbour *fc_neighbour_below(struct fc_neighbour *list, const char *p
 bool fc_neighbour_tracks(struct fc_neighbour *list, const char *path, uint64_t ino) {
   for (struct fc_neighbour *n = list; n; n = n->next) {
     const struct fc_node *node = fc_registry_find(&n->registry, path, false);
-    if (node && fc_ownership_tracked(&n->registry, node) && node->created >= n->registry.data_moved &&
+    if (node && fc_ownership_stands(&n->registry, node) && node->created >= n->registry.data_moved &&
         node->identity.ino == ino)
       return true;
   }
