@@ -9,7 +9,6 @@
 
 #define SCAN_DEPTH_MAX 128 /* a directory of the user's deeper than this is simply the user's */
 #define PATH_BYTES 16384
-#define NS_PER_S INT64_C(1000000000)
 
 bool fc_ground_same(const struct fc_ground *g, const struct fc_identity *recorded, const struct fc_identity *now) {
   struct fc_identity then = *recorded;
@@ -178,7 +177,7 @@ bool fc_ground_is_companion(struct fc_ground *g, struct fc_node *parent, int fd,
 bool fc_ground_appeared(const struct fc_ground *g, const struct fc_node *node, const struct statx *st) {
   if (!(st->stx_mask & STATX_BTIME) || st->stx_uid != g->header->uid) return false;
   if ((st->stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) && (st->stx_attributes & STATX_ATTR_MOUNT_ROOT)) return false;
-  const int64_t birth = st->stx_btime.tv_sec * NS_PER_S + st->stx_btime.tv_nsec;
+  const int64_t birth = fc_sys_in_ns(st->stx_btime.tv_sec, st->stx_btime.tv_nsec);
   return birth >= node->asked_ns && birth <= fc_sys_realtime();
 }
 

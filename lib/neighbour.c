@@ -125,7 +125,7 @@ static bool read_directory(struct fc_neighbours *list, int dirfd, const char *ow
 
 /* A directory that changed a moment ago may change again within the same tick of a coarse clock and look the same. */
 static bool is_settled(const struct statx *st) {
-  return fc_sys_realtime() - (st->stx_ctime.tv_sec * 1000000000 + st->stx_ctime.tv_nsec) >= SETTLED_NS;
+  return fc_sys_realtime() - fc_sys_in_ns(st->stx_ctime.tv_sec, st->stx_ctime.tv_nsec) >= SETTLED_NS;
 }
 
 bool fc_neighbours_refresh(struct fc_neighbours *list, int dirfd, const char *own_id, struct fc_arena *arena) {

@@ -238,6 +238,15 @@ static inline unsigned fc_sys_geteuid(void) {
 #define FC_LOCK_NB 4
 #define FC_LOCK_UN 8
 static inline int fc_sys_flock(int fd, int operation) { return (int)FC_SYS2(SYS_flock, fd, operation); }
+/* A time of a file as nanoseconds since the epoch. Files can tell times that these do not reach: such a one becomes the
+ * farthest one, which is such that the difference of any two can be told. */
+#define FC_SYS_FARTHEST_NS (INT64_MAX / 2)
+static inline int64_t fc_sys_in_ns(int64_t seconds, uint32_t ns) {
+  const int64_t farthest = FC_SYS_FARTHEST_NS / 1000000000;
+  if (seconds >= farthest) return FC_SYS_FARTHEST_NS;
+  if (seconds <= -farthest) return -FC_SYS_FARTHEST_NS;
+  return seconds * 1000000000 + ns;
+}
 static inline int64_t fc_sys_clock(int clock) {
   struct {
     long sec, nsec;

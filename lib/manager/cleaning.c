@@ -9,7 +9,6 @@
 #include "tracking.h"
 #include "walk.h"
 
-#define NS_PER_S INT64_C(1000000000)
 #define NS_PER_MS INT64_C(1000000)
 #define BYTES_PER_MB (1024.0 * 1024.0)
 #define BATCH 64u   /* names in one turn: half a millisecond */
@@ -149,7 +148,7 @@ struct pass {
   size_t dir_room;
 };
 
-static int64_t mtime_ns(const struct statx *st) { return st->stx_mtime.tv_sec * NS_PER_S + st->stx_mtime.tv_nsec; }
+static int64_t mtime_ns(const struct statx *st) { return fc_sys_in_ns(st->stx_mtime.tv_sec, st->stx_mtime.tv_nsec); }
 
 /* Now, by the clock that says less: a step of it makes nothing older. */
 static int64_t now_ns(const fcm_manager *m) {

@@ -98,7 +98,7 @@ static struct fc_slot *find(fcm_manager *m, const char *rel, size_t *at) {
   return NULL;
 }
 
-static int64_t birth_ns(const struct fc_identity *id) { return id->birth_s * NS_PER_S + id->birth_ns; }
+static int64_t birth_ns(const struct fc_identity *id) { return fc_sys_in_ns(id->birth_s, id->birth_ns); }
 
 static bool decode(fcm_manager *m, uint32_t cell, struct fc_tracked *out) {
   struct fc_start_cell start;
