@@ -728,9 +728,12 @@ int fc_reaper_ask(struct fc_reaper *r, const char *path, const struct fc_identit
   struct found f = {.place = &place, .path = path};
   r->error = 0;
   int rc = take_in_hand(r, path, &place, &f.leaf);
-  if (rc == 0) rc = fc_ground_look(&r->ground, place.fd, f.leaf, &f.identity, &f.st);
+  if (rc == 0) {
+    rc = fc_ground_look(&r->ground, place.fd, f.leaf, &f.identity, &f.st);
+    if (rc == -EXDEV && identity) rc = -ESTALE; /* something is mounted there: it is not what is meant */
+  }
   if (rc == -ENOENT) return rc;
-  if (rc == -ELOOP || rc == -EXDEV || rc == -ENOTDIR) { /* another one stands where a directory of the path was */
+  if (rc == -ESTALE || rc == -ELOOP || rc == -EXDEV || rc == -ENOTDIR) { /* another one stands where a directory of the path was */
     r->result->replaced++;
     return rc;
   }
