@@ -184,6 +184,12 @@ static bool is_in_use(struct fc_reaper *r, struct fc_lease *lease, const struct 
 /* Capture, verify, delete one name. */
 static enum verdict capture_and_remove(struct fc_reaper *r, const struct found *f, const struct fc_lease *lease) {
   char slot[FC_SLOT_NAME_BYTES];
+  /* Every name of a directory that was moved out would else vanish for a moment before it is given back. */
+  if (fc_identity_same_inode(&r->moved, &f->place->identity) && !place_stands(r, f->place, f->path)) {
+    r->error = -ESTALE;
+    r->result->replaced++;
+    return SPARED;
+  }
   int rc = fc_quarantine_open(&r->quarantine, true);
   const int64_t index = rc < 0 ? -1 : record_capture(r, f->path, &f->identity);
   if (index < 0) {
@@ -212,11 +218,14 @@ static enum verdict capture_and_remove(struct fc_reaper *r, const struct found *
   const bool sees = fc_reaper_look_around(r);
   const bool wanted = fc_neighbour_using(r->neighbours.first, f->path) || !is_still(r, f) ||
                       (r->spares && r->spares(r->spares_context, f->path));
-  if (!sees || wanted)
+  if (!sees || wanted) {
     rc = -EBUSY;
-  else
-    rc = place_stands(r, f->place, f->path) ? remove_slot(r, slot, &f->identity, MODE_IS(&f->st, S_IFDIR), lease)
-                                            : -ESTALE;
+  } else if (place_stands(r, f->place, f->path)) {
+    rc = remove_slot(r, slot, &f->identity, MODE_IS(&f->st, S_IFDIR), lease);
+  } else {
+    r->moved = f->place->identity;
+    rc = -ESTALE;
+  }
   if (rc == 0) {
     if (MODE_IS(&f->st, S_IFREG)) r->result->bytes += f->st.stx_size;
     return GONE;
@@ -747,9 +756,13 @@ int fc_reaper_ask(struct fc_reaper *r, const char *path, const struct fc_identit
   struct found f = {.place = &place, .path = path};
   r->error = 0;
   int rc = take_in_hand(r, path, &place, &f.leaf);
-  if (rc == 0) rc = fc_ground_look(&r->ground, place.fd, f.leaf, &f.identity, &f.st);
+  if (rc == 0) {
+    rc = fc_ground_look(&r->ground, place.fd, f.leaf, &f.identity, &f.st);
+    if (rc == -EXDEV && identity) rc = -ESTALE; /* something is mounted there: it is not what is meant */
+  }
   if (rc == -ENOENT) return rc;
-  if (rc == -ELOOP || rc == -EXDEV || rc == -ENOTDIR) { /* another one stands where a directory of the path was */
+  if (rc == -ESTALE || rc == -ELOOP || rc == -EXDEV ||
+      rc == -ENOTDIR) { /* another one stands where a directory of the path was */
     r->result->replaced++;
     return rc;
   }
