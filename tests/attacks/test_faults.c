@@ -28,7 +28,7 @@ TestSuite(faults, .fini = fct_teardown, .timeout = 3600);
 
 #define COMMAND FC_BUILD_DIR "/filecleanup"
 #define FAILURES_SHOWN 12
-#define POINTS_MAX 8192
+#define POINTS_MAX 65536
 #define ERRORS_MAX 16
 #define EVERY 0 /* instead of the number of a call: all of its kind */
 
@@ -155,6 +155,7 @@ struct scenario {
   bool killed_before;       /* the host is killed before, unseen; what is traced is this program: */
   const char *const *argv;
   int worst_status; /* of that program */
+  bool manager;     /* a program of the library: it may be told of each error, and goes on */
 };
 
 struct search {
@@ -252,6 +253,9 @@ static void play(struct search *s, struct fct_deal (*at_entry)(void *, const str
                                   .limit_s = 30},
                           .at_entry = at_entry,
                           .context = s};
+  const char *const *const manager =
+      FCT_LIST(FCT_MANAGER_WORKLOAD, s->scene->world->base, fct_path(s->scene->world, "outside"));
+  if (what->manager) t->run.argv = manager;
   fct_trace_run(t);
 }
 
@@ -265,7 +269,7 @@ static const char *compare_host(const struct search *s, const struct fct_trace *
   if (t->hung) return "something hangs";
   if (what->killed_before && t->status >= 0 && t->status <= what->worst_status) return NULL;
   if (t->status != s->status) return fct_format("status %d instead of %d: %s", t->status, s->status, t->err);
-  if (what->killed_before || strcmp(t->out, s->out) == 0) return NULL;
+  if (what->killed_before || what->manager || strcmp(t->out, s->out) == 0) return NULL;
   size_t at = 0, line = 0;
   for (; t->out[at] && t->out[at] == s->out[at]; at++)
     if (s->out[at] == '\n') line = at + 1;
@@ -275,11 +279,12 @@ static const char *compare_host(const struct search *s, const struct fct_trace *
 
 static struct verdict judge(struct search *s, const struct fct_trace *t) {
   const bool refused = is_refused(s, t);
-  const int all = refused ? 0 : s->scene->steps;
+  const int all = refused || s->scenario->manager ? 0 : s->scene->steps;
   struct verdict verdict = {.refused = refused, .wrong = fct_scene_wrong(s->scene, all, all, false)};
   if (!refused) verdict.noticed = compare_host(s, t);
   (void)fct_next_start(s->scene->world, FCT_BARE);
   if (!verdict.wrong) verdict.wrong = fct_scene_wrong(s->scene, all, all, false);
+  if (!verdict.wrong && s->scenario->manager) verdict.wrong = fct_scene_broken_promise(s->scene, t->out);
   verdict.leaks = fct_scene_leaks(s->scene, &verdict.leaked);
   return verdict;
 }
@@ -289,7 +294,7 @@ static struct search *search_new(const struct scenario *scenario) {
   s->points = calloc(POINTS_MAX, sizeof *s->points);
   s->scenario = scenario;
   s->scene = fct_scene_new(scenario->end, false, scenario->all);
-  s->status = scenario->killed_before ? 0 : s->scene->status;
+  s->status = scenario->killed_before || scenario->manager ? 0 : s->scene->status;
   s->out = scenario->killed_before ? "" : s->scene->out;
   struct fct_trace whole;
   play(s, look, &whole);
@@ -369,12 +374,18 @@ static const struct scenario sweep = {.name = "filecleanup sweep",
                                       .killed_before = true,
                                       .argv = FCT_LIST(COMMAND, "sweep"),
                                       .worst_status = 1};
+static const struct scenario manager = {.name = "library manager",
+                                        .end = "return",
+                                        .mode = FCT_PLAIN,
+                                        .whose = {[FCT_PROGRAMS] = true, [FCT_PROBES] = true},
+                                        .manager = true};
 
 Test(faults, in_the_host) { inject(&bare, 300); }
 Test(faults, under_run) { inject(&under_run, 300); }
 Test(faults, in_the_guardian) { inject(&guardian, 150); }
 Test(faults, in_the_next_start) { inject(&next_start, 200); }
 Test(faults, in_a_sweep) { inject(&sweep, 200); }
+Test(faults, in_a_manager) { inject(&manager, 200); }
 
 /* ---- would it be noticed? ---- */
 

@@ -45,6 +45,7 @@ struct scenario {
   bool commands_only;      /* kills nobody but the command's processes */
   bool from_shim;          /* and nobody before the first call of the shim's */
   bool small_ring;
+  bool manager; /* a program of the library, which does nothing to what was there before */
 };
 
 struct search {
@@ -98,6 +99,8 @@ static void play(struct search *s, struct fct_deal (*at_entry)(void *, const str
       FCT_LIST("/bin/sh", "-c", "ulimit -f 600; exec \"$@\"", "sh", COMMAND, "run", "--base", world->base, "--",
                FCT_WORKLOAD, world->base, fct_path(world, "outside"), what->end, "-1", "300");
   if (what->small_ring) t->run.argv = churning;
+  const char *const *const manager = FCT_LIST(FCT_MANAGER_WORKLOAD, world->base, fct_path(world, "outside"));
+  if (what->manager) t->run.argv = manager;
   s->begun = false;
   s->killed = false;
   fct_trace_run(t);
@@ -112,13 +115,15 @@ struct verdict {
 static struct verdict judge(struct search *s, const struct fct_trace *t) {
   struct verdict verdict = {NULL, 0, ""};
   const int all = s->scene->steps;
-  const int made = s->scenario->killed_before ? all : fct_scene_steps_in(t->out);
+  const bool manager = s->scenario->manager;
+  const int made = s->scenario->killed_before ? all : manager ? 0 : fct_scene_steps_in(t->out);
   /* When somebody else than the leader was killed, it went on. */
-  const bool mixed = s->killed && s->point->ordinal != 0 && made < all;
+  const bool mixed = s->killed && s->point->ordinal != 0 && made < all && !manager;
   if (t->hung) verdict.wrong = "something hangs";
-  if (!verdict.wrong) verdict.wrong = fct_scene_wrong(s->scene, made, made + 1, mixed);
+  if (!verdict.wrong) verdict.wrong = fct_scene_wrong(s->scene, made, manager ? made : made + 1, mixed);
   (void)fct_next_start(s->scene->world, FCT_BARE);
-  if (!verdict.wrong) verdict.wrong = fct_scene_wrong(s->scene, made, made + 1, mixed);
+  if (!verdict.wrong) verdict.wrong = fct_scene_wrong(s->scene, made, manager ? made : made + 1, mixed);
+  if (!verdict.wrong && manager) verdict.wrong = fct_scene_broken_promise(s->scene, t->out);
   verdict.leaks = fct_scene_leaks(s->scene, &verdict.leaked);
   return verdict;
 }
@@ -127,7 +132,7 @@ static struct search *search_new(const struct scenario *scenario) {
   struct search *const s = calloc(1, sizeof *s);
   s->points = calloc(POINTS_MAX, sizeof *s->points);
   s->scenario = scenario;
-  s->scene = fct_scene_new(scenario->end, !scenario->killed_before, scenario->all);
+  s->scene = fct_scene_new(scenario->end, !scenario->killed_before && !scenario->manager, scenario->all);
   struct fct_trace whole;
   play(s, look, &whole);
   const struct verdict verdict = judge(s, &whole);
@@ -210,6 +215,7 @@ static const struct scenario sweep = {.name = "filecleanup sweep",
                                       .killed_before = true,
                                       .argv = FCT_LIST(COMMAND, "sweep"),
                                       .commands_only = true};
+static const struct scenario manager = {.name = "library manager", .end = "return", .mode = FCT_PLAIN, .manager = true};
 static const struct scenario instructions = {
     .name = "host at any instruction", .all = true, .end = "return", .mode = FCT_BARE, .from_shim = true};
 
@@ -219,6 +225,7 @@ Test(kills, of_the_guardian_of_a_killed_host) { kill_everywhere(&guardian, 100);
 Test(kills, of_a_guardian_at_its_checkpoints) { kill_everywhere(&checkpoints, 60); }
 Test(kills, of_the_next_start) { kill_everywhere(&next_start, 120); }
 Test(kills, of_a_sweep) { kill_everywhere(&sweep, 120); }
+Test(kills, of_a_manager) { kill_everywhere(&manager, 120); }
 Test(kills, at_any_instruction) {
   struct search *const s = search_new(&instructions);
   kill_at(s, wanted_of(150, 5000), anywhere);

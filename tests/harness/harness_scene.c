@@ -130,7 +130,8 @@ static bool is_own(const char *name) {
   return strncmp(name, "tmp-", 4) == 0 || strstr(name, "/tmp-") || strstr(name, "/.filecleanup");
 }
 
-static bool is_copy(const char *name) { return strncmp(name, "base/c-", 7) == 0; }
+/* Copies, and what manager_workload promises: judged apart. */
+static bool is_copy(const char *name) { return strncmp(name, "base/c-", 7) == 0 || strstr(name, "/m-"); }
 
 /* The first difference of what is the user's. */
 static const char *difference(const struct fct_tree *should, const struct fct_tree *is) {
@@ -199,6 +200,18 @@ const char *fct_scene_wrong(const struct fct_scene *scene, int low, int high, bo
     }
   }
   return wrong ? wrong : lost_data(is);
+}
+
+const char *fct_scene_broken_promise(const struct fct_scene *scene, const char *out) {
+  static const char word[] = "promised ";
+  for (const char *line = out; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+    if (strncmp(line, word, sizeof word - 1) != 0) continue;
+    line += sizeof word - 1;
+    const char *const name = fct_format("%.*s", (int)strcspn(line, "\n"), line);
+    const char *const text = fct_read(scene->world, name);
+    if (!text || strcmp(text, "promised\n") != 0) return fct_format("%s was promised, and is not there", name);
+  }
+  return NULL;
 }
 
 unsigned fct_scene_leaks(const struct fct_scene *scene, const char **shown) {

@@ -9,6 +9,7 @@
 #include "harness_trace.h"
 
 #define FCT_WORKLOAD FC_BUILD_DIR "/probes/workload"
+#define FCT_MANAGER_WORKLOAD FC_BUILD_DIR "/probes/manager_workload" /* which does nothing to the user's things */
 
 struct fct_scene {
   const struct fct_world *world;
@@ -39,6 +40,9 @@ const char *fct_scene_wrong(const struct fct_scene *scene, int low, int high, bo
 
 /* How many names of the session's own are there, and what else of ours stands in the base. */
 unsigned fct_scene_leaks(const struct fct_scene *scene, const char **shown);
+
+/* NULL, or which file is not there although the program has told `promised PATH`. */
+const char *fct_scene_broken_promise(const struct fct_scene *scene, const char *out);
 
 /* How many steps a host has told of. */
 int fct_scene_steps_in(const char *out);
