@@ -48,11 +48,12 @@ int fc_quarantine_open(struct fc_quarantine *q, bool make) {
   return 0;
 }
 
-void fc_quarantine_end(struct fc_quarantine *q) {
-  if (q->fd < 0) return;
+int fc_quarantine_end(struct fc_quarantine *q) {
+  if (q->fd < 0) return 0;
   (void)fc_sys_close(q->fd);
   q->fd = -1;
-  (void)fc_sys_unlinkat(q->base_fd, q->name, AT_REMOVEDIR); /* not empty: the next try finds it */
+  const int rc = fc_sys_unlinkat(q->base_fd, q->name, AT_REMOVEDIR); /* not empty: the next try finds it */
+  return rc == -ENOENT ? 0 : rc;
 }
 
 void fc_quarantine_slot_name(uint32_t slot, char out[FC_SLOT_NAME_BYTES]) {

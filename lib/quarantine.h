@@ -31,8 +31,8 @@ bool fc_quarantine_stands(const struct fc_session_header *header);
  * directory of ours). */
 int fc_quarantine_open(struct fc_quarantine *quarantine, bool make);
 
-/* Removes the directory when it is empty, and closes. */
-void fc_quarantine_end(struct fc_quarantine *quarantine);
+/* Removes the directory when it is empty, and closes. Returns 0 when it is gone, or -errno. */
+int fc_quarantine_end(struct fc_quarantine *quarantine);
 
 void fc_quarantine_slot_name(uint32_t slot, char out[FC_SLOT_NAME_BYTES]);
 /* Reads a slot's name; false when it is none. */
