@@ -24,7 +24,7 @@ struct fc_quarantine {
 
 void fc_quarantine_begin(struct fc_quarantine *quarantine, int base_fd, const char *id);
 
-/* Something was left there, or somebody works in it. */
+/* Something was left there, or somebody works in it; true also when that cannot be told. */
 bool fc_quarantine_stands(const struct fc_session_header *header);
 
 /* Opens the directory; make: creates it when missing. Returns 0, -ENOENT, or -errno (-EPERM: it is not a private
