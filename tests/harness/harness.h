@@ -135,6 +135,9 @@ const char *fct_which(const char *program);
 void fct_need(const char *program);
 void fct_need_root(void);
 
+/* Skips the test where the file system of the worlds has no birth times: DIRS=recursive is empty there. */
+void fct_need_birth_times(void);
+
 /* Skips the test unless an unprivileged user can reach what was built. */
 void fct_need_build_for(uid_t uid);
 

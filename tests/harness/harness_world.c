@@ -100,6 +100,13 @@ const char *fct_path(const struct fct_world *world, const char *relative) {
   return fct_format("%s/%s", world->dir, relative);
 }
 
+void fct_need_birth_times(void) {
+  struct statx stx;
+  const struct fct_world *world = fct_world_new();
+  cr_assert(statx(AT_FDCWD, world->base, 0, STATX_BTIME, &stx) == 0, "%s: %s", world->base, strerror(errno));
+  if (!(stx.stx_mask & STATX_BTIME)) cr_skip("the file system here has no birth times: recursive is as empty");
+}
+
 bool fct_proves(const struct fct_world *world) {
   struct statx stx;
   struct statfs fs;

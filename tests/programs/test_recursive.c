@@ -35,6 +35,7 @@ static struct fct_result run(const struct fct_world *world, enum fct_mode mode, 
 /* ---- what goes ---- */
 
 static void expect_nothing_left(const char *script) {
+  fct_need_birth_times();
   for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
     struct fct_world *world = fct_world_new();
     run(world, *mode, FCT_LIST(RECURSIVE, "FILECLEANUP_EXIT_BUDGET=60s"), script);
@@ -56,6 +57,7 @@ Test(recursive, takes_ten_thousand_names) { expect_nothing_left("mkdir base/d; "
 Test(recursive, takes_two_thousand_levels) { expect_nothing_left("mkdir base/d; " RAW "deep base/d 2000"); }
 
 Test(recursive, takes_what_a_static_program_leaves) {
+  fct_need_birth_times();
   fct_need("gcc");
   for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
     struct fct_world *world = fct_world_new();
@@ -157,6 +159,7 @@ Test(recursive, spares_what_is_mounted_below) {
 
 /* The other session's hooks have seen it, and it lives. */
 Test(recursive, spares_what_a_live_neighbour_made) {
+  fct_need_birth_times();
   for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
     struct fct_world *world = fct_world_new();
     struct fct_job *job = fct_hold(world, *mode, FCT_LIST("DIRS=recursive"), "mkdir base/d; " RAW "create base/d/u x");
@@ -243,6 +246,7 @@ Test(recursive, leaves_nothing_when_both_are_to_be_removed) {
 
 /* While the session lives nothing unseen goes, however old. */
 Test(recursive, takes_nothing_unseen_before_the_end) {
+  fct_need_birth_times();
   struct fct_world *world = fct_world_new();
   struct fct_job *job = fct_hold(world, FCT_BARE, FCT_LIST("PERIODIC=0", "TTL=1us", "DIRS=recursive"),
                                  "mkdir base/d; " RAW "create base/d/u x");
@@ -275,6 +279,7 @@ static size_t moved_since_the_directory(int watch) {
 /* A directory that is moved out of the base while it is being emptied takes the rest with it, and none of these names
  * is taken away even for a moment, but for the one that was in the reaper's hand: that is put back. */
 Test(recursive, spares_what_is_moved_out_meanwhile) {
+  fct_need_birth_times();
   struct fct_world *world = fct_world_new();
   struct fct_job *job =
       fct_hold(world, FCT_RUN, FCT_LIST("DIRS=recursive"), "mkdir base/d; " RAW "mkdir base/d/u , many base/d/u 20000");
@@ -333,6 +338,7 @@ Test(recursive, keep_leaves_what_no_hook_saw) { expect_unseen_stay("keep"); }
 
 /* The kernel's coarse second: what was there before is older by more than that. */
 Test(recursive, names_that_no_hook_saw_are_counted_when_a_process_ran_without_hooks) {
+  fct_need_birth_times();
   for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
     struct fct_world *world = fct_world_new();
     fct_write(world, "base/before", "the user's\n");
