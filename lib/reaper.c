@@ -196,6 +196,12 @@ static bool is_in_use(struct fc_reaper *r, struct fc_lease *lease, const struct 
 /* Capture, verify, delete one name. */
 static enum verdict capture_and_remove(struct fc_reaper *r, const struct found *f, const struct fc_lease *lease) {
   char slot[FC_SLOT_NAME_BYTES];
+  /* Every name of a directory that was moved out would else vanish for a moment before it is given back. */
+  if (fc_identity_same_inode(&r->moved, &f->place->identity) && place_stands(r, f->place, f->path) == -ESTALE) {
+    r->error = -ESTALE;
+    r->result->replaced++;
+    return SPARED;
+  }
   int rc = fc_quarantine_open(&r->quarantine, true);
   const int64_t index = rc < 0 ? -1 : record_capture(r, f->path, &f->identity);
   if (index < 0) {
@@ -225,6 +231,7 @@ static enum verdict capture_and_remove(struct fc_reaper *r, const struct found *
   const bool wanted = fc_neighbour_using(r->neighbours.first, f->path) || !is_still(r, f) ||
                       (r->spares && r->spares(r->spares_context, f->path));
   rc = !sees || wanted ? -EBUSY : place_stands(r, f->place, f->path);
+  if (rc == -ESTALE) r->moved = f->place->identity;
   if (rc == 0) rc = remove_slot(r, slot, &f->identity, MODE_IS(&f->st, S_IFDIR), lease);
   if (rc == 0) {
     if (MODE_IS(&f->st, S_IFREG)) r->result->bytes += f->st.stx_size;
@@ -339,10 +346,15 @@ static void remove_file(struct fc_reaper *r, const struct place *place, struct f
   if (remove_found(r, &f)) r->result->files++;
 }
 
-/* What spares a name that no hook has seen: KEEP, companions and devices as ever, and a neighbour whose hooks have. */
+/* What spares a name that no hook has seen: KEEP, companions and devices as ever, and another session whose hooks have:
+ * one that lives, that was kept, or that is over and has yet to be ended by its own policy. */
 static bool is_spared_unseen(struct fc_reaper *r, const struct found *f) {
   if (!fc_identity_proves(&f->identity) || MODE_IS(&f->st, S_IFCHR) || MODE_IS(&f->st, S_IFBLK)) return true;
-  if (fc_ground_kept(r->header, f->path) || fc_neighbour_below(r->neighbours.first, f->path)) return true;
+  if (fc_ground_kept(r->header, f->path)) return true;
+  if (!fc_neighbours_read_silent(&r->neighbours, r->dirfd, r->header->id, &r->registry.arena)) return true;
+  const enum fc_neighbour_word word = fc_neighbours_know(&r->neighbours, f->path);
+  if (word == FC_NEIGHBOUR_ENDS) r->result->in_use++; /* the next try, behind its end */
+  if (word != FC_NEIGHBOUR_NONE) return true;
   struct fc_node *dir = parent_path(f->path, r->path2) ? fc_registry_find(&r->registry, r->path2, true) : NULL;
   return !dir || fc_ground_is_companion(&r->ground, dir, f->place->fd, f->leaf);
 }
@@ -375,7 +387,7 @@ static void remove_directory(struct fc_reaper *r, const struct place *place, str
   if ((dirs == FC_DIRS_KEEP && !node->asked) || !find(r, place, node, &f)) return;
   const int fd = fc_beneath_open(place->fd, f.leaf);
   if (fd >= 0 && (dirs == FC_DIRS_RECURSIVE || node->tree) && !r->live)
-    fc_unseen_below(&r->registry, node, fd, r->path, r->header->uid, remove_unseen, r);
+    fc_unseen_below(&r->registry, node, fd, r->path, r->header->uid, r->ground.until_ns, remove_unseen, r);
   const int empty = fd < 0 ? fd : fc_list_is_empty(fd, r->list);
   if (fd >= 0) (void)fc_sys_close(fd);
   if (empty < 0 && !is_somebodys(empty)) count_failure(r, empty);
@@ -580,6 +592,19 @@ int fc_reaper_open(struct fc_reaper *r, int dirfd, int fd, const struct fc_sessi
   return rc;
 }
 
+/* What no record speaks of was made by the session only while it lived: before the first try of its end, however long
+ * ago that was, and before this boot when it is of another one. A file that is born while its end is under way is
+ * somebody's who has not recorded it yet. */
+static int64_t last_birth(struct fc_reaper *r, bool across_boot) {
+  const int64_t now = fc_sys_realtime();
+  if (r->live) return now;
+  int64_t first = 0;
+  if (__atomic_compare_exchange_n(&r->journal.words->reaped_ns, &first, now, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+    first = now;
+  const int64_t boot = across_boot ? now - fc_sys_boottime() : now;
+  return first < boot ? first : boot;
+}
+
 int fc_reaper_open_base(struct fc_reaper *r, bool across_boot) {
   const struct fc_session_header *h = r->header;
   r->base_fd = fc_base_reopen(h->base, &h->base_identity, h->fs_id, across_boot);
@@ -587,7 +612,8 @@ int fc_reaper_open_base(struct fc_reaper *r, bool across_boot) {
   struct fc_identity base_now;
   struct statx st;
   const int rc = fc_identity_look(r->base_fd, "", false, false, &base_now, &st);
-  r->ground = (struct fc_ground){&r->registry, h, NULL, r->base_fd, base_now.dev_major, base_now.dev_minor};
+  r->ground = (struct fc_ground){
+      &r->registry, h, NULL, r->base_fd, base_now.dev_major, base_now.dev_minor, last_birth(r, across_boot)};
   fc_quarantine_begin(&r->quarantine, r->base_fd, h->id);
   if (rc < 0) return rc;
   return fc_reaper_look_around(r) && !(across_boot && fc_base_is_volatile(h->fs_type)) ? 0 : -EBUSY;
@@ -619,7 +645,7 @@ int fc_reaper_open_owner(struct fc_reaper *r, const struct fc_session_header *h,
   if (!r->path || !r->path2 || !r->hand || !r->list) return -ENOMEM;
   fc_log_open(&r->log, &h->policy, h->path);
   const struct fc_identity *base = &h->base_identity; /* of this boot: it is ours */
-  r->ground = (struct fc_ground){&r->registry, h, NULL, base_fd, base->dev_major, base->dev_minor};
+  r->ground = (struct fc_ground){&r->registry, h, NULL, base_fd, base->dev_major, base->dev_minor, INT64_MAX};
   fc_quarantine_begin(&r->quarantine, base_fd, h->id);
   return 0;
 }
@@ -743,9 +769,13 @@ int fc_reaper_ask(struct fc_reaper *r, const char *path, const struct fc_identit
   struct found f = {.place = &place, .path = path};
   r->error = 0;
   int rc = take_in_hand(r, path, &place, &f.leaf);
-  if (rc == 0) rc = fc_ground_look(&r->ground, place.fd, f.leaf, &f.identity, &f.st);
+  if (rc == 0) {
+    rc = fc_ground_look(&r->ground, place.fd, f.leaf, &f.identity, &f.st);
+    if (rc == -EXDEV && identity) rc = -ESTALE; /* something is mounted there: it is not what is meant */
+  }
   if (rc == -ENOENT) return rc;
-  if (rc == -ELOOP || rc == -EXDEV || rc == -ENOTDIR) { /* another one stands where a directory of the path was */
+  if (rc == -ESTALE || rc == -ELOOP || rc == -EXDEV ||
+      rc == -ENOTDIR) { /* another one stands where a directory of the path was */
     r->result->replaced++;
     return rc;
   }

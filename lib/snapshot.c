@@ -231,7 +231,7 @@ static void restore_node(struct fc_registry *r, const struct fc_replayed *rec, c
   n->seen = state->bits & SEEN;
   n->asked = state->bits & ASKED;
   n->tree = state->bits & TREE;
-  n->expected = state->bits & EXPECTED;
+  n->expected = (state->bits & EXPECTED) && n->identity.ino == 0;
   n->kept = state->bits & KEPT;
   n->why = (uint8_t)(state->bits >> WHY_SHIFT);
 }

@@ -125,8 +125,10 @@ FC_EXPORT int creat64(const char *path, mode_t mode) {
   return fc_open(FC_CREAT64, NULL, AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
 }
 
-#define MODE_BYTES 64
-#define MODE_LETTERS 7 /* libc looks at no more, and not behind a comma for its own */
+#define MODE_LETTERS 7 /* libc looks at no more */
+
+/* An x that libc looks at is the caller's own proof. */
+static bool is_exclusive(const char *mode) { return memchr(mode, 'x', strnlen(mode, MODE_LETTERS)) != NULL; }
 
 static bool may_create(const char *path, const char *mode) {
   struct fc_target target;
@@ -138,59 +140,22 @@ static bool may_create(const char *path, const char *mode) {
 
 /* A name that looks as if it were outside may lead into a base. */
 static void record_emptied(const char *path, const char *mode) {
-  if (fc_member.count && path && mode && mode[0] == 'w' && !strchr(mode, 'x')) fc_record_used(AT_FDCWD, path, -1, true);
+  if (fc_member.count && path && mode && mode[0] == 'w' && !is_exclusive(mode))
+    fc_record_used(AT_FDCWD, path, -1, true);
 }
 
 /* The same for the modes of streams. */
 static bool is_filtered_stream(const char *path, const char *mode) {
   if (!fc_is_filtered()) return false;
   if (!path || !mode || (mode[0] != 'w' && mode[0] != 'a')) return true;
-  const size_t len = strnlen(mode, MODE_LETTERS);
-  const char *const comma = memchr(mode, ',', len);
-  if (!memchr(mode, 'x', comma ? (size_t)(comma - mode) : len)) fc_record_used(AT_FDCWD, path, -1, mode[0] == 'w');
+  if (!is_exclusive(mode)) fc_record_used(AT_FDCWD, path, -1, mode[0] == 'w');
   return true;
 }
 
-/* The modes w and a create. As with open, the probe is the caller's call with one thing added: the letter x (O_EXCL).
- * An unknown first letter is EINVAL and creates nothing. */
-static FILE *fc_fopen(FILE *(*real)(const char *, const char *), const char *path, const char *mode) {
-  const size_t len = mode ? strnlen(mode, MODE_BYTES) : 0;
-  const char *const comma = mode ? strchr(mode, ',') : NULL;
-  const size_t letters = comma ? (size_t)(comma - mode) : len;
-  if (is_filtered_stream(path, mode)) return real(path, mode);
-  if (!may_create(path, mode)) {
-    record_emptied(path, mode);
-    return real(path, mode);
-  }
-  if (len + 2 > MODE_BYTES || letters + 1 >= MODE_LETTERS) { /* no room for a letter more: a creation leaks */
-    fc_record_used(AT_FDCWD, path, -1, mode[0] == 'w');
-    return real(path, mode);
-  }
-  char exclusive[MODE_BYTES + 1];
-  exclusive[0] = mode[0];
-  exclusive[1] = 'x';
-  memcpy(exclusive + 2, mode + 1, len);
-  const int saved = errno;
-  FILE *const file = real(path, exclusive);
-  if (file) {
-    const int after = errno;
-    fc_record_created(AT_FDCWD, path, fileno(file), false);
-    fc_sweeping_certain(); /* no signal handler may call fopen */
-    errno = after;
-    return file; /* cppcheck-suppress returnDanglingLifetime ; a stream does not keep the mode's address */
-  }
-  /* With an x of the caller's own the call will fail again. */
-  if (errno != ENOENT && !memchr(mode, 'x', letters)) fc_record_used(AT_FDCWD, path, -1, mode[0] == 'w');
-  errno = saved;
-  return real(path, mode);
-}
-
-/* A failed freopen closes the stream, so it cannot be the probe: the name is made first, by open with O_EXCL. */
-static void prepare_freopen(const char *path, const char *mode) {
-  if (!may_create(path, mode)) {
-    record_emptied(path, mode);
-    return;
-  }
+/* The name is made first, by open with O_EXCL, where the caller's call cannot be the question. */
+static void make_first(const char *path, const char *mode) {
+  FC_ASKING;
+  if (fc_is_filtered()) return;
   const int saved = errno;
   const int fd = FC_REAL(open)(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | FC_O_LARGEFILE, 0666);
   if (fd >= 0) {
@@ -202,18 +167,60 @@ static void prepare_freopen(const char *path, const char *mode) {
   errno = saved;
 }
 
+static void record_opened(FILE *file, const char *path) {
+  const int after = errno;
+  if (file) fc_record_created(AT_FDCWD, path, fileno(file), false);
+  errno = after;
+}
+
+/* The modes w and a create. As with open, the probe is the caller's call with one thing added: the letter x (O_EXCL).
+ * An unknown first letter is EINVAL and creates nothing. */
+static FILE *fc_fopen(FILE *(*real)(const char *, const char *), const char *path, const char *mode) {
+  if (is_filtered_stream(path, mode)) return real(path, mode);
+  if (!may_create(path, mode)) {
+    record_emptied(path, mode);
+    return real(path, mode);
+  }
+  const size_t len = strnlen(mode, MODE_LETTERS);
+  /* A letter more would push others out of libc's sight, which looks for them behind the comma of ,ccs= too. */
+  if (len + 1 >= MODE_LETTERS || memchr(mode, ',', len)) {
+    const bool exclusive = is_exclusive(mode);
+    if (!exclusive) make_first(path, mode);
+    FILE *const file = real(path, mode);
+    if (exclusive) record_opened(file, path);
+    return file;
+  }
+  char exclusive[MODE_LETTERS + 1];
+  exclusive[0] = mode[0];
+  exclusive[1] = 'x';
+  memcpy(exclusive + 2, mode + 1, len);
+  const int saved = errno;
+  FILE *const file = real(path, exclusive);
+  if (file) {
+    record_opened(file, path);
+    const int after = errno;
+    fc_sweeping_certain(); /* no signal handler may call fopen */
+    errno = after;
+    return file; /* cppcheck-suppress returnDanglingLifetime ; a stream does not keep the mode's address */
+  }
+  /* With an x of the caller's own the call will fail again. */
+  if (errno != ENOENT && !is_exclusive(mode)) fc_record_used(AT_FDCWD, path, -1, mode[0] == 'w');
+  errno = saved;
+  return real(path, mode);
+}
+
+/* A failed freopen closes the stream, so it cannot be the question. */
 static FILE *fc_freopen(FILE *(*real)(const char *, const char *, FILE *), const char *path, const char *mode,
                         FILE *stream) {
   if (is_filtered_stream(path, mode)) return real(path, mode, stream);
-  const char *const x = mode ? strchr(mode, 'x') : NULL;
-  if (!x || x - mode >= MODE_LETTERS) {
-    prepare_freopen(path, mode);
-    return real(path, mode, stream);
-  }
-  FILE *const file = real(path, mode, stream); /* its own proof */
-  const int saved = errno;
-  if (file && may_create(path, mode)) fc_record_created(AT_FDCWD, path, -1, false);
-  errno = saved;
+  const bool creates = may_create(path, mode);
+  const bool exclusive = creates && is_exclusive(mode);
+  if (!creates)
+    record_emptied(path, mode);
+  else if (!exclusive)
+    make_first(path, mode);
+  FILE *const file = real(path, mode, stream);
+  if (exclusive) record_opened(file, path);
   return file;
 }
 

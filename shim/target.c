@@ -85,6 +85,7 @@ static bool climbs(const char *path) {
 static long cwd_into(char *out, const char *path) {
   const size_t cached = cwd_cached(out);
   if (cached) return (long)cached;
+  FC_ASKING;
   if (fc_is_filtered()) return -1;
   const uint32_t now = __atomic_load_n(&epoch, __ATOMIC_ACQUIRE);
   const long n = fc_sys_getcwd(out, PATH_MAX); /* counts the NUL */
@@ -105,16 +106,15 @@ void fc_target_cwd_look(void) {
  * bytes of what may be a small stack. */
 #define APART __attribute__((noinline))
 
-/* Without a name (no /proc in a chroot) the device still tells that a directory is elsewhere. */
-static APART long unnamed_dirfd(int dirfd) {
+APART bool fc_target_may_be_inside(int fd) {
   struct statx st;
-  const int rc = fc_sys_statx(dirfd, "", AT_EMPTY_PATH, STATX_INO, &st);
-  if (rc < 0) return rc == -EBADF ? 0 : -1; /* EBADF: the call will fail */
+  const int rc = fc_sys_statx(fd, "", AT_EMPTY_PATH, STATX_INO, &st);
+  if (rc < 0) return rc != -EBADF;
   for (unsigned i = 0; i < fc_member.count; i++) {
     const struct fc_identity *base = &fc_member.sessions[i].header->base_identity;
-    if (base->dev_major == st.stx_dev_major && base->dev_minor == st.stx_dev_minor) return -1;
+    if (base->dev_major == st.stx_dev_major && base->dev_minor == st.stx_dev_minor) return true;
   }
-  return 0;
+  return false;
 }
 
 /* readlink of /proc/self/fd/N. Returns its length or -errno. */
@@ -131,9 +131,10 @@ static long link_into(int dirfd, char *out) {
 
 static long dirfd_into(int dirfd, char *out) {
   if (dirfd < 0) return 0;
+  FC_ASKING;
   if (fc_is_filtered()) return -1;
   const long len = link_into(dirfd, out);
-  if (len <= 0 || len >= PATH_MAX) return unnamed_dirfd(dirfd);
+  if (len <= 0 || len >= PATH_MAX) return fc_target_may_be_inside(dirfd) ? -1 : 0;
   return out[0] == '/' ? len : 0;
 }
 
@@ -267,11 +268,12 @@ static size_t directory_part(const char *path) {
 /* The name of what was opened as fd only for this; or fd is -errno. Lost, unless the host's call will fail as well. */
 static long opened_into(struct fc_target *target, int fd, char *out) {
   if (fd < 0) {
-    target->lost = fd != -ENOENT && fd != -ENOTDIR && fd != -ELOOP && fd != -EACCES && fd != -ENAMETOOLONG;
+    target->lost =
+        fd != -ENOENT && fd != -ENOTDIR && fd != -ELOOP && fd != -EACCES && fd != -ENAMETOOLONG && fd != -EBADF;
     return fd;
   }
   const long len = link_into(fd, out);
-  if (len <= 0) target->lost = unnamed_dirfd(fd) < 0;
+  if (len <= 0) target->lost = fc_target_may_be_inside(fd);
   (void)fc_sys_close(fd);
   return len;
 }

@@ -138,14 +138,14 @@ int fc_compact_reserve(fcm_manager *m, unsigned cells, const char *rel) {
   fc_tracking_unlock(m);
   (void)pthread_rwlock_wrlock(&m->passes);
   fc_tracking_lock(m, NULL);
-  int rc = 0;
-  if (!has_room(&m->session->journal, cells)) {
+  int rc = fc_manager_owns(m) ? 0 : -EPERM;
+  if (rc == 0 && !has_room(&m->session->journal, cells)) {
     rc = is_worth_it(m) ? move(m) : -ENOSPC;
     if (rc == 0 && !has_room(&m->session->journal, cells)) rc = -ENOSPC;
   }
   fc_tracking_unlock(m);
   (void)pthread_rwlock_unlock(&m->passes);
   fc_tracking_lock(m, rel);
-  if (rc < 0) fc_manager_log(m, FCM_LOG_ERROR, "%s: the journal is full: error %d", m->real, -rc);
+  if (rc < 0 && rc != -EPERM) fc_manager_log(m, FCM_LOG_ERROR, "%s: the journal is full: error %d", m->real, -rc);
   return rc;
 }

@@ -11,8 +11,11 @@
  * shortened while it still fails, printed, and kept as a file for --list-file. Exit status: 0 all is well, 1 a list
  * failed, 2 usage, 77 nothing to test is built.
  *
+ * It all happens below TMPDIR or, without one, in /dev/shm. Not on overlayfs and FUSE, which keep no locks.
+ *
  * --self-check asks whether the judge is any good (self_check.h), and needs no shim.
  */
+#include "../harness/harness_row.h"
 #include "self_check.h"
 
 #include <dirent.h>
@@ -32,7 +35,7 @@
 #define FC_BUILD_DIR "build"
 #endif
 
-enum { JOBS_MAX = 64, FIXED_MAX = 200 };
+enum { JOBS_MAX = 64, FIXED_MAX = 200, KILLS_EVERY = 8, PLACE_MAX = 32 };
 
 struct options {
   long lists;
@@ -77,11 +80,9 @@ static void report(const struct options *options, const char *name, struct list 
   fprintf(stderr, "model: %s: %s (%s): %s\n", name, fault_name(first->fault), engine_name(engine), first->what);
   if (first->killed_in[0]) fprintf(stderr, "model: last kill inside an action: %s\n", first->killed_in);
   driver_copy_log(settings, stderr);
-  if (!options->kill_anytime) {
-    shrink(list, engine, settings, first);
-    driver_run(list, engine, settings, &again);
-    if (again.fault == FAULT_NONE) fprintf(stderr, "model: %s: did not fail again; it depends on timing\n", name);
-  }
+  shrink(list, engine, settings, first);
+  driver_run(list, engine, settings, &again);
+  if (again.fault == FAULT_NONE) fprintf(stderr, "model: %s: did not fail again; it depends on timing\n", name);
   list->runs_in = engine == ENGINE_BARE ? RUNS_IN_BARE : RUNS_IN_GUARDIAN;
   const char *leaf = path_leaf(name);
   (void)snprintf(path, sizeof path, "%s/model-failed-%.*s.list", options->keep, (int)strcspn(leaf, "."), leaf);
@@ -148,7 +149,7 @@ static bool run_job(const struct options *options, int job, const char *scratch,
   char own[ROOT_SIZE];
   bool fine = true;
   if ((size_t)snprintf(own, sizeof own, "%s/%d", scratch, job) >= sizeof own || mkdir(own, 0755) != 0) return false;
-  const struct settings settings = {options->build, own, options->kill_anytime, RULE_NONE, options->verbose};
+  const struct settings settings = {options->build, own, RULE_NONE, options->verbose};
   const unsigned long long first_seed = options->seed * 1000003ULL;
   if (options->self_check) {
     const struct self_check check = {&settings, first_seed, options->lists, options->actions};
@@ -163,6 +164,8 @@ static bool run_job(const struct options *options, int job, const char *scratch,
     char name[64];
     list_generate(&list, first_seed + (unsigned long long)i, options->actions);
     if (options->alternate) list.runs_in = i / 2 % 2 ? RUNS_IN_GUARDIAN : RUNS_IN_BARE;
+    if (options->kill_anytime || i % KILLS_EVERY == KILLS_EVERY - 1)
+      list_add_kills(&list, first_seed + (unsigned long long)i);
     (void)snprintf(name, sizeof name, "seed-%llu-list-%ld", options->seed, i);
     if (!try_list(options, name, &list, &settings, &shared->jobs[job])) {
       fine = false;
@@ -175,7 +178,9 @@ static bool run_job(const struct options *options, int job, const char *scratch,
 static bool run_jobs(const struct options *options, struct tally *sum) {
   char scratch[64];
   bool fine = true;
-  (void)snprintf(scratch, sizeof scratch, "%s/fc-model.XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+  const char *place = getenv("TMPDIR");
+  if (!place || !*place || strlen(place) > PLACE_MAX) place = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+  (void)snprintf(scratch, sizeof scratch, "%s/fc-model.XXXXXX", place);
   struct shared *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED || !mkdtemp(scratch)) {
     perror("model: cannot start");
@@ -204,7 +209,7 @@ static bool run_jobs(const struct options *options, struct tally *sum) {
     if (one->fewest && (!sum->fewest || one->fewest < sum->fewest)) sum->fewest = one->fewest;
     if (one->most > sum->most) sum->most = one->most;
   }
-  (void)nftw(scratch, remove_entry, 16, FTW_DEPTH | FTW_PHYS); /* in /dev/shm; what cannot go is no failure */
+  (void)nftw(scratch, remove_entry, 16, FTW_DEPTH | FTW_PHYS); /* what cannot go is no failure */
   return fine;
 }
 
@@ -268,8 +273,8 @@ int main(int argc, char **argv) {
       .lists = 1000, .seed = 1, .actions = 30, .bare = true, .guardian = true, .alternate = true};
   char fixed[512], build[PATH_MAX], commas[3][32];
   options.build = FC_BUILD_DIR;
-  options.keep = NULL; /* beside what was tested */
-  options.jobs = (int)sysconf(_SC_NPROCESSORS_ONLN);
+  options.keep = NULL;                                   /* beside what was tested */
+  options.jobs = 2 * (int)sysconf(_SC_NPROCESSORS_ONLN); /* a list waits for its processes half of the time */
   (void)snprintf(fixed, sizeof fixed, "%.*slists", (int)(path_leaf(__FILE__) - __FILE__), __FILE__);
   for (int c; (c = getopt_long(argc, argv, "v", longs, NULL)) != -1;) switch (c) {
     case 'l':
@@ -339,13 +344,18 @@ int main(int argc, char **argv) {
   printf("model: %s lists, %s actions, %d-%d processes, %ld wrong deletions, %ld leaks%s, %ld undecided (may), %s "
          "genuine deletions\n",
          with_commas(sum.lists, commas[0]), with_commas(sum.actions, commas[1]), sum.fewest, sum.most, wrong, leaks,
-         options.kill_anytime ? " (excused: killed inside an action)" : "", sum.undecided,
-         with_commas(sum.deletions, commas[2]));
+         sum.leaks ? " (excused: killed inside an action)" : "", sum.undecided, with_commas(sum.deletions, commas[2]));
   printf("model: %ld s, %ld lists a second on %d at once\n", seconds, sum.lists / (seconds > 0 ? seconds : 1),
          options.jobs);
   if (sum.faults[FAULT_STRANGER] || sum.faults[FAULT_ANSWER] || sum.faults[FAULT_STUCK])
     printf("model: also %ld strangers, %ld wrong answers, %ld stuck\n", sum.faults[FAULT_STRANGER],
            sum.faults[FAULT_ANSWER], sum.faults[FAULT_STUCK]);
+  const long harmed =
+      wrong + sum.faults[FAULT_LEAK] + sum.faults[FAULT_STRANGER] + sum.faults[FAULT_ANSWER] + sum.faults[FAULT_STUCK];
+  (void)snprintf(fixed, sizeof fixed, "seed %llu%s", options.seed,
+                 options.kill_anytime ? ", killed inside actions" : "");
+  FCT_ROW("model", fixed, "killed inside an action", {"lists", (unsigned long long)sum.lists},
+          {"violations", (unsigned long long)harmed}, {"leaks", (unsigned long long)sum.leaks});
   const bool too_late = sum.late > 2 + sum.lists / 200;
   if (sum.late > 0)
     printf("model: %ld ends of a session needed one more start%s\n", sum.late, too_late ? ": too many" : "");

@@ -28,6 +28,13 @@ static const char *rule_name(enum rule rule) {
       [RULE_SWEEP_LINKS] = "sweeps, regular files only",
       [RULE_SWEEP_OPEN] = "sweeps, nothing that is open",
       [RULE_SWEEP_USED] = "sweeps, nothing that a neighbour uses",
+      [RULE_SWEEP_PUT_BACK] = "killed sweeps, what was taken by mistake comes back",
+      [RULE_CLEANUP_REPORT] = "filecleanup sweep, ON_EXIT=report",
+      [RULE_CHECKPOINT] = "checkpoints, nothing is forgotten",
+      [RULE_CHECKPOINT_CUT] = "killed checkpoints, nothing is forgotten",
+      [RULE_SCOPE_OWN] = "SCOPE=process, what the process made",
+      [RULE_SCOPE_LEADER] = "SCOPE=leader, the leader's end",
+      [RULE_NESTED] = "nested sessions, the end of the inner one",
   };
   return names[rule];
 }
