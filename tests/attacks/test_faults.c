@@ -389,20 +389,6 @@ Test(faults, in_the_next_start) { inject(&next_start, 120); }
 Test(faults, in_a_sweep) { inject(&sweep, 100); }
 Test(faults, in_a_manager) { inject(&manager, 100); }
 
-/* Without any fault: getcwd() fails in a directory that has been removed, and what is above it can be reached all the
- * same. */
-Test(faults, a_name_above_a_removed_directory_is_the_users) {
-  struct fct_world *world = fct_world_new();
-  fct_write(world, "base/u", "old\n");
-  const struct fct_result result =
-      FCT_EXECUTE(world, .mode = FCT_BARE,
-                  .script = "mkdir base/d && cd base/d && rmdir ../d && rm ../u && echo new > \"$BASE/u\"");
-  cr_assert_eq(result.status, 0, "%s", result.err);
-  (void)fct_next_start(world, FCT_BARE);
-  cr_assert(fct_exists(world, "base/u"), "what the user's program has made anew is gone");
-  cr_assert_str_eq(fct_read(world, "base/u"), "new\n");
-}
-
 /* ---- would it be noticed? ---- */
 
 static struct fct_deal strike_the_host(void *context, const struct fct_call *call) {
