@@ -197,7 +197,7 @@ static bool is_in_use(struct fc_reaper *r, struct fc_lease *lease, const struct 
 static enum verdict capture_and_remove(struct fc_reaper *r, const struct found *f, const struct fc_lease *lease) {
   char slot[FC_SLOT_NAME_BYTES];
   /* Every name of a directory that was moved out would else vanish for a moment before it is given back. */
-  if (fc_identity_same_inode(&r->moved, &f->place->identity) && place_stands(r, f->place, f->path) != 0) {
+  if (fc_identity_same_inode(&r->moved, &f->place->identity) && place_stands(r, f->place, f->path) == -ESTALE) {
     r->error = -ESTALE;
     r->result->replaced++;
     return SPARED;
@@ -230,15 +230,9 @@ static enum verdict capture_and_remove(struct fc_reaper *r, const struct found *
   const bool sees = fc_reaper_look_around(r);
   const bool wanted = fc_neighbour_using(r->neighbours.first, f->path) || !is_still(r, f) ||
                       (r->spares && r->spares(r->spares_context, f->path));
-  if (!sees || wanted) {
-    rc = -EBUSY;
-  } else {
-    rc = place_stands(r, f->place, f->path);
-    if (rc == 0)
-      rc = remove_slot(r, slot, &f->identity, MODE_IS(&f->st, S_IFDIR), lease);
-    else if (rc == -ESTALE)
-      r->moved = f->place->identity;
-  }
+  rc = !sees || wanted ? -EBUSY : place_stands(r, f->place, f->path);
+  if (rc == -ESTALE) r->moved = f->place->identity;
+  if (rc == 0) rc = remove_slot(r, slot, &f->identity, MODE_IS(&f->st, S_IFDIR), lease);
   if (rc == 0) {
     if (MODE_IS(&f->st, S_IFREG)) r->result->bytes += f->st.stx_size;
     return GONE;

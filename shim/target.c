@@ -268,7 +268,8 @@ static size_t directory_part(const char *path) {
 /* The name of what was opened as fd only for this; or fd is -errno. Lost, unless the host's call will fail as well. */
 static long opened_into(struct fc_target *target, int fd, char *out) {
   if (fd < 0) {
-    target->lost = fd != -ENOENT && fd != -ENOTDIR && fd != -ELOOP && fd != -EACCES && fd != -ENAMETOOLONG;
+    target->lost =
+        fd != -ENOENT && fd != -ENOTDIR && fd != -ELOOP && fd != -EACCES && fd != -ENAMETOOLONG && fd != -EBADF;
     return fd;
   }
   const long len = link_into(fd, out);

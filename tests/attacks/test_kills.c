@@ -163,8 +163,7 @@ static void kill_at(struct search *s, size_t wanted, struct point (*next)(struct
     instant += verdict.leaks == 1;
     if (!verdict.wrong && verdict.leaks > 1) verdict.wrong = "more than one name stays:";
     violations += verdict.wrong != NULL;
-    if ((verdict.wrong || (verdict.leaks && getenv("FC_KILLS_SHOW"))) &&
-        shown++ < FAILURES_SHOWN * (getenv("FC_KILLS_SHOW") ? 1000 : 1))
+    if ((verdict.wrong || verdict.leaks) && shown++ < FAILURES_SHOWN)
       fprintf(stderr, "%s: thread %u, call %u (%s), %u instructions behind it, step %d: %s%s\n", name, point.ordinal,
               point.number, fct_call_name(point.nr), point.steps, fct_scene_steps_in(t.out),
               verdict.wrong ? verdict.wrong : "an instant leak:", verdict.leaked);
@@ -219,14 +218,14 @@ static const struct scenario manager = {.name = "library manager", .end = "retur
 static const struct scenario instructions = {
     .name = "host at any instruction", .all = true, .end = "return", .mode = FCT_BARE, .from_shim = true};
 
-Test(kills, of_a_host_and_its_children) { kill_everywhere(&bare, 200); }
-Test(kills, of_launcher_host_and_guardian) { kill_everywhere(&under_run, 200); }
-Test(kills, of_the_guardian_of_a_killed_host) { kill_everywhere(&guardian, 100); }
-Test(kills, of_a_guardian_at_its_checkpoints) { kill_everywhere(&checkpoints, 60); }
-Test(kills, of_the_next_start) { kill_everywhere(&next_start, 120); }
-Test(kills, of_a_sweep) { kill_everywhere(&sweep, 120); }
-Test(kills, of_a_manager) { kill_everywhere(&manager, 120); }
+Test(kills, of_a_host_and_its_children) { kill_everywhere(&bare, 100); }
+Test(kills, of_launcher_host_and_guardian) { kill_everywhere(&under_run, 100); }
+Test(kills, of_the_guardian_of_a_killed_host) { kill_everywhere(&guardian, 60); }
+Test(kills, of_a_guardian_at_its_checkpoints) { kill_everywhere(&checkpoints, 40); }
+Test(kills, of_the_next_start) { kill_everywhere(&next_start, 60); }
+Test(kills, of_a_sweep) { kill_everywhere(&sweep, 60); }
+Test(kills, of_a_manager) { kill_everywhere(&manager, 60); }
 Test(kills, at_any_instruction) {
   struct search *const s = search_new(&instructions);
-  kill_at(s, wanted_of(150, 5000), anywhere);
+  kill_at(s, wanted_of(100, 5000), anywhere);
 }

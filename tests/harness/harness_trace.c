@@ -199,6 +199,12 @@ static struct tracee *tracee_of(struct tracer *t, pid_t pid) {
   return new;
 }
 
+static bool was_there(const struct tracer *t, pid_t pid) {
+  for (unsigned i = 0; i < t->count; i++)
+    if (t->tracees[i]->pid == pid) return true;
+  return false;
+}
+
 /* ---- whose call it is ---- */
 
 static bool ends_with(const char *text, const char *end) {
@@ -308,7 +314,9 @@ static int at_stop(struct tracer *t, struct tracee *tracee, int status) {
   }
   if (event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_VFORK || event == PTRACE_EVENT_CLONE) {
     unsigned long child = 0;
-    if (ptrace(PTRACE_GETEVENTMSG, tracee->pid, NULL, &child) == 0) (void)tracee_of(t, (pid_t)child);
+    /* It may have come and gone before its parent's word of it. */
+    if (ptrace(PTRACE_GETEVENTMSG, tracee->pid, NULL, &child) == 0 && !was_there(t, (pid_t)child))
+      (void)tracee_of(t, (pid_t)child);
   }
   if (event == PTRACE_EVENT_EXEC) tracee->range_count = 0;
   if (event != 0) return 0;
