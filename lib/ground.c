@@ -9,7 +9,6 @@
 
 #define SCAN_DEPTH_MAX 128 /* a directory of the user's deeper than this is simply the user's */
 #define PATH_BYTES 16384
-#define NS_PER_S INT64_C(1000000000)
 
 bool fc_ground_same(const struct fc_ground *g, const struct fc_identity *recorded, const struct fc_identity *now) {
   struct fc_identity then = *recorded;
@@ -100,8 +99,17 @@ static bool is_the_one(struct fc_ground *g, const struct fc_node *node, int fd) 
   return same;
 }
 
+/* TRACK=all: everything but what stands where something of the user's stood. In `mv d d.bak; mkdir d; make d/f` nothing
+ * tells that there was an f in the first d. */
+static enum fc_ground_kind ground_of_all(struct fc_node *node) {
+  for (struct fc_node *dir = node; dir->parent; dir = dir->parent)
+    if (dir->reserved) return (enum fc_ground_kind)(dir->ground = FC_GROUND_USER);
+  return FC_GROUND_OURS;
+}
+
 enum fc_ground_kind fc_ground_of(struct fc_ground *g, struct fc_node *node, int fd) {
-  if (!node->parent || g->header->policy.track == FC_TRACK_ALL) return FC_GROUND_OURS;
+  if (!node->parent) return FC_GROUND_OURS;
+  if (g->header->policy.track == FC_TRACK_ALL) return ground_of_all(node);
   /* From the first directory above whose ground is known downwards: no recursion on deep trees. A directory that the
    * session made counts only while it stands there itself: another may have its name by now. */
   while (node->ground == FC_GROUND_UNKNOWN) {
@@ -178,8 +186,8 @@ bool fc_ground_is_companion(struct fc_ground *g, struct fc_node *parent, int fd,
 bool fc_ground_appeared(const struct fc_ground *g, const struct fc_node *node, const struct statx *st) {
   if (!(st->stx_mask & STATX_BTIME) || st->stx_uid != g->header->uid) return false;
   if ((st->stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) && (st->stx_attributes & STATX_ATTR_MOUNT_ROOT)) return false;
-  const int64_t birth = st->stx_btime.tv_sec * NS_PER_S + st->stx_btime.tv_nsec;
-  return birth >= node->asked_ns && birth <= fc_sys_realtime();
+  const int64_t birth = fc_sys_in_ns(st->stx_btime.tv_sec, st->stx_btime.tv_nsec);
+  return birth >= node->asked_ns && birth <= g->until_ns;
 }
 
 bool fc_ground_moved_in(struct fc_ground *g, const struct fc_node *node, const struct statx *st) {

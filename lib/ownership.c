@@ -5,8 +5,6 @@
 
 #include "session.h"
 
-#define NS_PER_S INT64_C(1000000000)
-
 bool fc_ownership_tracked(struct fc_registry *r, const struct fc_node *node) {
   if (!node || !node->tracked || node->reserved) return false;
   if (node->asked) return true;
@@ -109,6 +107,7 @@ static void track(struct fc_registry *r, const struct fc_replayed *rec, const ch
   node->created = node->since = rec->sequence;
   node->is_dir = (rec->start.flags & FC_REC_DIR) != 0;
   node->asked = node->tree = node->expected = false;
+  node->adopted = rec->start.type == FC_REC_ADOPT;
 }
 
 /* The owner's word (TRACK). */
@@ -120,7 +119,7 @@ static void asked(struct fc_registry *r, const struct fc_replayed *rec) {
   node->asked = true;
   node->tree = (rec->start.flags & FC_REC_TREE) != 0;
   node->expected = rec->start.identity.ino == 0;
-  node->asked_ns = since->birth_s * NS_PER_S + since->birth_ns;
+  node->asked_ns = fc_sys_in_ns(since->birth_s, since->birth_ns);
 }
 
 /* Why the object at source, whose identity is seen, is not the session's when it gets another name: made by it, but
@@ -369,6 +368,8 @@ static void captured(struct fc_registry *r, const struct fc_replayed *rec) {
 
 void fc_ownership_apply(struct fc_registry *r, const struct fc_replayed *rec) {
   r->records++;
+  if (rec->result == FC_RESULT_FAILED && rec->start.type == FC_REC_TRACK && r->heeds_taken_back && rec->path[0])
+    (void)fc_registry_find(r, rec->path, true);
   if (rec->result == FC_RESULT_FAILED && rec->start.type != FC_REC_EXEC) return;
   struct fc_process *process;
   switch ((enum fc_record_type)rec->start.type) {

@@ -55,6 +55,7 @@ struct fc_node {
   uint16_t leaf_len;
   bool tracked;  /* an object of the session's stands here, by the records */
   bool asked;    /* because the owner asked for it (TRACK): that is the proof, and no rule of ownership.h is needed */
+  bool adopted;  /* tracked, and made by no process of this session: another session has handed it over */
   bool tree;     /* asked: with all that is in it */
   bool expected; /* asked: nothing stood here when it was */
   bool reserved; /* N1: the name is the user's until the session ends */
@@ -127,9 +128,10 @@ struct fc_registry {
   uint64_t removed; /* of these, by the session itself */
   uint64_t renamed_out;
   uint32_t records;
-  uint32_t unseen_gone; /* processes that ran without the shim, and that a checkpoint has forgotten */
-  bool no_captures;     /* CAPTURE records are not to be remembered: nobody looks for them */
-  bool failed;          /* no memory */
+  uint32_t unseen_gone;  /* processes that ran without the shim, and that a checkpoint has forgotten */
+  bool heeds_taken_back; /* names that an owner asked for and has taken back since (TRACK) get a node all the same */
+  bool no_captures;      /* CAPTURE records are not to be remembered: nobody looks for them */
+  bool failed;           /* no memory */
 };
 
 /* The node of a tidied relative path; make: with its parents. NULL when absent, or no memory (then failed is set). */

@@ -32,7 +32,7 @@ FC_EVERY_PROCESS bool fc_sweeper_is_wanted(const struct fc_policy *p) {
   return p->ttl_ns != FC_INFINITY_NS || p->max_bytes != FC_INFINITY_COUNT || p->max_files != FC_INFINITY_COUNT;
 }
 
-static int64_t in_ns(const struct statx_timestamp *t) { return t->tv_sec * NS_PER_S + t->tv_nsec; }
+static int64_t in_ns(const struct statx_timestamp *t) { return fc_sys_in_ns(t->tv_sec, t->tv_nsec); }
 
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -45,7 +45,7 @@ static int64_t age_of(const struct sweeper *s, const struct fc_node *node, const
     /* A write sets both times by one clock, whatever that says; touch -d sets the one behind the other. */
     int64_t set = in_ns(&st->stx_ctime);
     if (has_birth) set = smaller(set, in_ns(&st->stx_btime));
-    return smaller(s->now_real_ns - mtime, since_record + set - mtime);
+    return smaller(s->now_real_ns, since_record + set) - mtime;
   }
   int64_t newest = larger(larger(mtime, in_ns(&st->stx_ctime)), in_ns(&st->stx_atime));
   if (has_birth) newest = larger(newest, in_ns(&st->stx_btime));
@@ -124,7 +124,7 @@ static bool choose(struct sweeper *s, struct candidates *c) {
     if (!fc_ownership_tracked(&s->reaper.registry, n)) continue;
     *(n->is_dir ? &s->result->tracked_dirs : &s->result->tracked_files) += 1;
     if (scope) {
-      if (s->sweep->what == FC_SWEEP_PROCESS && n->pid != s->sweep->creator) continue;
+      if (s->sweep->what == FC_SWEEP_PROCESS && (n->pid != s->sweep->creator || n->adopted)) continue;
     } else {
       if (p->ttl_ns == FC_INFINITY_NS) continue;
       /* By mtime a file may be old when it is made. */

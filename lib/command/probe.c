@@ -192,7 +192,7 @@ static void probe_identity(struct fc_probes *probes, int fd) {
   const bool birth = known && (identity.birth_s || identity.birth_ns);
   struct fc_statfs fs;
   const bool handle =
-      known && identity.handle && (birth || fc_sys_fstatfs(fd, &fs) < 0 || fc_base_wants_handle(fs.type, birth));
+      known && identity.handle && (birth || fc_sys_fstatfs(fd, &fs) < 0 || fc_base_wants_handle(fd, fs.type, birth));
   (void)add(probes, "birth time", known ? answer(birth) : FC_PROBE_UNKNOWN, "what has replaced a file is told from it",
             handle ? "the file handle tells files apart" : "nothing tells files apart: nothing is deleted here",
             "cannot be told");

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../harness/harness.h"
+#include "../harness/harness_attack.h"
 
 #define PROBE FC_BUILD_DIR "/probes/exchange_attacker"
 #define ROUNDS_DEFAULT 20000
@@ -123,6 +123,10 @@ static void attack(enum fct_mode mode, const char *how,
           fct_mode_name(mode), (unsigned long long)counters->exchanges, sessions,
           (unsigned long long)counters->displaced, lost, created, deleted, remaining,
           (unsigned long long)counters->unlinked);
+  fct_attack_row(fct_format("swapped with victims (RENAME_EXCHANGE) while %s end, %s",
+                            sessions_of == managers_that_end ? "managers" : "sessions", fct_mode_name(mode)),
+                 counters->exchanges, (unsigned long long)lost, (unsigned long long)remaining,
+                 "the attacker had them elsewhere at the end");
   cr_assert_eq(lost, 0, "%d of %d victims lost:\n%s%s", lost, victims, count.err, ended.err);
   cr_assert_gt(deleted, 0, "nothing was deleted, so nothing was proven");
   const struct fct_result quarantines =

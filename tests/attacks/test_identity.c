@@ -16,6 +16,7 @@
 TestSuite(identity, .fini = fct_teardown, .timeout = 200);
 
 #define NAMES 120
+#define TWINS 500
 #define KEPT_TEXT "an outsider's\n"
 
 /* Half of the names are made anew; the other half must go where the file system proves what they are. */
@@ -61,12 +62,38 @@ static void made_anew(const char *what, const struct fct_world *world, enum fct_
                  leaks, proves ? NULL : "nothing proves what they are");
 }
 
+/* The next file of a name in the same tick of the clock: its identity must differ, or prove nothing. */
+static void at_once(const char *what, const struct fct_world *world) {
+  static char *const no_environment[] = {NULL};
+  static struct fc_config config;
+  static struct fc_base base;
+  char message[1280];
+  fc_config_default(&config);
+  config.policy.trust_base = true;
+  (void)snprintf(config.base, sizeof config.base, "%s", world->base);
+  cr_assert_eq(fc_base_open(&base, &config, no_environment, NULL, message, sizeof message), 0, "%s", message);
+  unsigned same = 0;
+  for (int i = 0; i < TWINS; i++) {
+    struct fc_identity identity[2];
+    struct statx st;
+    for (int k = 0; k < 2; k++) {
+      const int fd = openat(base.fd, "twin", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+      cr_assert(fd >= 0 && fc_identity_take(fd, "", base.with_handle, &identity[k], &st) == 0);
+      cr_assert(close(fd) == 0 && unlinkat(base.fd, "twin", 0) == 0);
+    }
+    same += fc_identity_proves(&identity[0]) && fc_identity_equal(&identity[0], &identity[1]);
+  }
+  fct_attack_row(fct_format("made anew at once on %s", what), TWINS, same, 0, NULL);
+  (void)close(base.fd);
+}
+
 static void on_image(const char *what, const char *make, unsigned megabytes, const char *options, bool proves) {
   fct_need_mounts();
   fct_need(strtok(fct_format("%s", make), " "));
   for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
     struct fct_world *world = fct_world_new();
     fct_mount_image(world, make, megabytes, options, world->base);
+    at_once(what, world);
     made_anew(what, world, *mode, proves);
     cr_expect_eq(umount2(world->base, MNT_DETACH), 0, "%s", strerror(errno));
   }
@@ -78,8 +105,17 @@ static void on_mount(const char *what, const char *script, bool proves) {
     struct fct_world *world = fct_world_new();
     const struct fct_result made = FCT_EXECUTE(world, .mode = FCT_PLAIN, .script = script);
     if (made.status != 0) cr_skip("%s: cannot be mounted here: %s", what, made.err);
+    at_once(what, world);
     made_anew(what, world, *mode, proves);
     cr_expect_eq(umount2(world->base, MNT_DETACH), 0, "%s", strerror(errno));
+  }
+}
+
+/* scripts/matrix runs it on one file system after the other. */
+Test(identity, where_the_tests_run) {
+  for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
+    struct fct_world *world = fct_world_new();
+    made_anew("the file system of the tests", world, *mode, fct_proves(world));
   }
 }
 

@@ -286,6 +286,32 @@ bool cells_claim(const struct cells *c, const struct fc_identity *identity) {
   return false;
 }
 
+/* Whether a record's cells hold this path, in which a slash may stand for several. */
+static bool has_path(const struct cells *c, uint32_t index, const struct fc_start_cell *start, const char *path) {
+  const uint32_t fixed = 1u + !!(start->flags & FC_REC_INFO) + !!(start->flags & FC_REC_TARGET);
+  char before = '/';
+  for (size_t i = 0; i < start->path_len; i++) {
+    const uint32_t cell = (index + fixed + (uint32_t)(i / FC_CELL_PAYLOAD)) % CELLS_CAPACITY;
+    const char now = c->bytes[(size_t)cell * FC_CELL_BYTES + 8 + i % FC_CELL_PAYLOAD];
+    if (now == '/' && before == '/') continue;
+    before = now;
+    if (*path++ != now) return false;
+  }
+  return *path == '\0';
+}
+
+bool cells_ask(const struct cells *c, const struct fc_identity *identity, const char *path, bool tree) {
+  for (uint32_t i = 0; i < CELLS_CAPACITY; i++) {
+    struct fc_start_cell start;
+    memcpy(&start, c->bytes + (size_t)i * FC_CELL_BYTES, sizeof start);
+    const bool asks = start.type == FC_REC_TRACK && (!tree || (start.flags & FC_REC_TREE));
+    if ((start.word & 0xffu) != FC_MARK_START || (!asks && start.type != FC_REC_CK_NODE)) continue;
+    if (fc_identity_same_inode(&start.identity, identity)) return true;
+    if (start.identity.ino == 0 && has_path(c, i, &start, path)) return true;
+  }
+  return false;
+}
+
 void cells_store(const struct cells *c, int fd) {
   struct fc_head_words words = {.state = FC_STATE_LIVE, .head = c->head, .next = c->next};
   REQUIRE(pwrite(fd, &words, sizeof words, offsetof(struct fc_session_header, words)) == (ssize_t)sizeof words);

@@ -37,6 +37,10 @@ bool cells_flip(struct cells *cells);
 /* Some record of these cells, valid or not, claims that the session created this object. */
 bool cells_claim(const struct cells *cells, const struct fc_identity *identity);
 
+/* Some record of these cells is the owner's word, or may hold it as of a checkpoint, for this object or, when that came
+ * later than the word, for this path. tree: and for all that is in it. */
+bool cells_ask(const struct cells *cells, const struct fc_identity *identity, const char *path, bool tree);
+
 /* Writes them into the session file fd, whose header's words begin where they ought to. */
 void cells_store(const struct cells *cells, int fd);
 

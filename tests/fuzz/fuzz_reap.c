@@ -3,8 +3,8 @@
  * What must hold, whatever the cells say:
  *   - nothing outside the base is touched;
  *   - of what stands in the base only that goes of which some record claims that the session created it (its inode, in
- *     a record of a creating kind; with DIRS=recursive also what such a directory holds), and the rest stands under its
- *     own name;
+ *     a record of a creating kind; with DIRS=recursive also what such a directory holds) or that the owner has asked
+ * for it, and the rest stands under its own name;
  *   - what a KEEP glob names stays, and so does everything when the policy keeps or the journal is damaged;
  *   - what lay in the quarantine without a claim is given back, and nothing else appears.
  */
@@ -92,14 +92,18 @@ static struct fc_identity identity_at(const char *name, unsigned number) {
   return (struct fc_identity){number, 8, 1, number, 1, 0};
 }
 
-/* A record claims it, or with DIRS=recursive a directory above it. */
+/* A record claims it or is the owner's word for it; or, with DIRS=recursive or as a tree, a directory above it. */
 static bool may_go(const struct cells *cells, const struct victim *v, bool recursive) {
-  if (cells_claim(cells, &v->identity)) return true;
-  for (int i = 0; recursive && i < VICTIMS; i++) {
+  if (cells_claim(cells, &v->identity) || cells_ask(cells, &v->identity, v->path, false)) return true;
+  for (int i = 0; i < VICTIMS; i++) {
     const size_t length = strlen(victims[i].path);
-    if (victims[i].kind == 'd' && strncmp(v->path, victims[i].path, length) == 0 && v->path[length] == '/' &&
-        cells_claim(cells, &victims[i].identity))
+    const bool above =
+        victims[i].kind == 'd' && strncmp(v->path, victims[i].path, length) == 0 && v->path[length] == '/';
+    if (!above) continue;
+    if (recursive &&
+        (cells_claim(cells, &victims[i].identity) || cells_ask(cells, &victims[i].identity, victims[i].path, false)))
       return true;
+    if (cells_ask(cells, &victims[i].identity, victims[i].path, true)) return true;
   }
   return false;
 }

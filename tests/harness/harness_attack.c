@@ -150,12 +150,29 @@ unsigned long long fct_victims_lost(const struct fct_victims *victims) {
   return lost;
 }
 
+/* ---- rows ---- */
+
 void fct_attack_row(const char *attack, uint64_t rounds, unsigned long long wrong, unsigned long long leaks,
                     const char *why) {
-  fprintf(stderr, "| %-70s | %6llu rounds | %llu wrong deletions | %llu leaks%s%s |\n", attack,
-          (unsigned long long)rounds, wrong, leaks, leaks && why ? ": " : "", leaks && why ? why : "");
+  FCT_ROW("attack", attack, why, {"rounds", rounds}, {"wrong deletions", wrong}, {"leaks", leaks});
   cr_expect_eq(wrong, 0, "%s: %llu wrong deletions", attack, wrong);
   if (!why) cr_expect_eq(leaks, 0, "%s: %llu names stay", attack, leaks);
+}
+
+void fct_faults_row(const char *where, uint64_t injected, unsigned long long differences, unsigned long long wrong,
+                    unsigned long long leaks, const char *why) {
+  FCT_ROW("faults", where, why, {"faults injected", injected}, {"host differences", differences},
+          {"wrong deletions", wrong}, {"leaks", leaks});
+  cr_expect_eq(differences, 0, "%s: the host noticed %llu faults", where, differences);
+  cr_expect_eq(wrong, 0, "%s: %llu wrong deletions", where, wrong);
+  if (!why) cr_expect_eq(leaks, 0, "%s: %llu names stay", where, leaks);
+}
+
+void fct_kill_points_row(const char *where, uint64_t tried, unsigned long long violations,
+                         unsigned long long instant_leaks) {
+  FCT_ROW("kill points", where, "names made in the very instant of the kill", {"kill points tried", tried},
+          {"violations", violations}, {"instant leaks", instant_leaks});
+  cr_expect_eq(violations, 0, "%s: %llu kill points failed", where, violations);
 }
 
 /* ---- file systems ---- */

@@ -12,6 +12,7 @@
 
 #include "harness.h"
 #include "harness_live.h"
+#include "harness_row.h"
 
 /* How often: ci in an ordinary run, all with FC_ATTACK_LONG=1. */
 uint64_t fct_rounds_wanted(uint64_t ci, uint64_t all);
@@ -44,10 +45,18 @@ struct fct_victims *fct_victims_of(const char *directory);
 /* How many of them are gone or have changed; each is named on stderr. */
 unsigned long long fct_victims_lost(const struct fct_victims *victims);
 
-/* One line of the table on stderr, and the test fails when something was deleted wrongly. leaks: names of the session
+/* Rows of the table (harness_row.h). The test fails when something was deleted wrongly. leaks: names of the session
  * that stay, for the reason in why (NULL: none may stay). */
 void fct_attack_row(const char *attack, uint64_t rounds, unsigned long long wrong, unsigned long long leaks,
                     const char *why);
+
+/* The same, and it fails when the program came to see one of the faults. */
+void fct_faults_row(const char *where, uint64_t injected, unsigned long long differences, unsigned long long wrong,
+                    unsigned long long leaks, const char *why);
+
+/* And when a kill did harm. instant_leaks: names that were made in the very instant of the kill. */
+void fct_kill_points_row(const char *where, uint64_t tried, unsigned long long violations,
+                         unsigned long long instant_leaks);
 
 /* Mounts a fresh file system made by `make` (a command that is given the image's name) of so many megabytes on a
  * directory of the world. The test is skipped, with the reason, when that cannot be done here. */

@@ -27,6 +27,19 @@ bool model_other_lives(const struct model *m, int session) {
   return false;
 }
 
+bool model_can_end(const struct model *m, int process) {
+  const int session = m->processes[process].session;
+  int others = 0, inner = 0;
+  for (int i = 1; i < PROCESSES_MAX; i++) {
+    const struct process *p = &m->processes[i];
+    if (!p->live || i == process || p->session < 0) continue;
+    others += p->session == session;
+    for (int s = p->session; m->sessions[s].outer > 0; s = m->sessions[s].outer - 1)
+      inner += m->sessions[s].outer - 1 == session;
+  }
+  return others > 0 || inner == 0;
+}
+
 static bool peer_is_new(const struct model *m, int peer) {
   return !m->processes[peer].live && m->processes[peer].session == 0; /* never used: see the end of a process */
 }
@@ -41,6 +54,8 @@ static bool any_session(const struct model *m, bool orphan) {
 static bool can_be_asked(const struct model *m, const char *path) {
   char real[PATH_SIZE];
   bool odd = false;
+  for (int s = 0; s < SESSIONS_MAX; s++)
+    if (m->sessions[s].deferred) return false;
   return path_below(path, "base") && any_session(m, false) && !any_session(m, true) &&
          m->asked_count + SESSIONS_MAX <= ASKED_MAX && world_resolve(&m->world, path, false, real, &odd) == 0 && !odd &&
          world_find(&m->world, path) >= 0 && world_kind(&m->world, path) != KIND_LINK;
@@ -52,6 +67,10 @@ bool model_can(const struct model *m, const struct action *action) {
   case VERB_SWEEP:
   case VERB_SWEEPKILL:
     return m->policy.sweeps && any_session(m, false) && !any_session(m, true);
+  case VERB_CHECKPOINT:
+    return any_session(m, false) && !any_session(m, true);
+  case VERB_CLEANUP:
+    return true;
   case VERB_KEEP:
   case VERB_UNTRACK:
     return action->process == 0 && !m->policy.named && can_be_asked(m, action->path);
@@ -72,8 +91,18 @@ bool model_can(const struct model *m, const struct action *action) {
             (m->policy.named && m->sessions[action->peer].live && !m->sessions[action->peer].ended));
   case SHAPE_PEER:
     return process->live && action->process > 0 && peer_is_new(m, action->peer);
+  case SHAPE_NEST:
+    return process->live && action->process > 0 && peer_is_new(m, action->peer) && !m->policy.named &&
+           !m->sessions[action->nested].started && !any_session(m, true);
   case SHAPE_PROCESS:
-    return action->verb == VERB_NEXTSTART || (process->live && action->process > 0);
+    if (action->verb == VERB_NEXTSTART) return true;
+    if (!process->live || action->process == 0) return false;
+    if (!verb_is_death(action->verb)) return true;
+    /* A leader that is killed: its guardian, when it has one, does at some time what the leader would have done. */
+    if (m->policy.scope == SCOPE_LEADER && !verb_is_voluntary(action->verb) &&
+        m->sessions[process->session].leader == action->process)
+      return false;
+    return model_can_end(m, action->process);
   case SHAPE_PATH:
   case SHAPE_TEXT:
   case SHAPE_TWO_PATHS:
@@ -251,9 +280,24 @@ int model_apply(struct model *m, const struct action *action) {
   case VERB_SPAWN:
     m->processes[action->peer] = (struct process){.live = true, .session = m->processes[action->process].session};
     return 0;
+  case VERB_NEST:
+    m->sessions[action->nested] = (struct session){.started = true,
+                                                   .live = true,
+                                                   .leader = action->peer,
+                                                   .outer = 1 + m->processes[action->process].session,
+                                                   .failed = true};
+    m->processes[action->peer] = (struct process){.live = true, .session = action->nested};
+    return 0;
   case VERB_SWEEP:
   case VERB_SWEEPKILL:
     model_sweep(m, action->verb == VERB_SWEEPKILL);
+    return 0;
+  case VERB_CLEANUP:
+    if (m->policy.sweeps && (m->policy.on_exit != ON_EXIT_REPORT || m->without == RULE_CLEANUP_REPORT))
+      model_sweep(m, false);
+    return 0;
+  case VERB_CHECKPOINT: /* nothing changes, by all means */
+    if (m->without == RULE_CHECKPOINT || (m->without == RULE_CHECKPOINT_CUT && action->dies_us)) m->reserve_count = 0;
     return 0;
   case VERB_KEEP:
   case VERB_UNTRACK:

@@ -209,7 +209,10 @@ static void act_from_outside(struct maker *maker) {
   const struct list *list = maker->list;
   struct action action = simple(VERB_SWEEP, 0, 0);
   if (list->policy.sweeps && chance(maker, 70)) {
-    if (chance(maker, 25)) action.verb = VERB_SWEEPKILL;
+    if (chance(maker, 25)) {
+      action.verb = VERB_SWEEPKILL;
+      action.dies_us = 1 + (int)pick(maker, 1500);
+    }
     struct action use = simple(VERB_OPEN, any_process(maker), 0); /* often what a neighbour has made */
     path_set(use.other, "-");
     for (int i = 0; i < 3; i++)
@@ -262,7 +265,9 @@ static void end_process(struct maker *maker, int process) {
   static const enum verb deaths[] = {VERB_EXIT, VERB_EXIT, VERB_UEXIT, VERB_UEXIT, VERB_RETURN,
                                      VERB_KILL, VERB_KILL, VERB_KILL,  VERB_ABORT};
   const struct action action = simple(deaths[pick(maker, sizeof deaths / sizeof *deaths)], process, 0);
-  (void)take(maker, &action);
+  const int session = maker->model.processes[process].session;
+  if (take(maker, &action) && verb_is_voluntary(action.verb) && !model_session_over(&maker->model, session))
+    model_scope_ends(&maker->model, session, process);
 }
 
 static void users_things(struct maker *maker) {
@@ -302,6 +307,7 @@ static void any_policy(struct maker *maker, struct policy *policy) {
   policy->named = !policy->sweeps && chance(maker, 40);
   if (chance(maker, 25)) policy->on_exit = (enum on_exit)(1 + pick(maker, ON_EXIT_COUNT - 1));
   if (chance(maker, 50)) policy->dirs = (enum dirs)(1 + pick(maker, DIRS_COUNT - 1));
+  if (!policy->named && chance(maker, 40)) policy->scope = (enum scope)(1 + pick(maker, SCOPE_COUNT - 1));
   policy->track_all = chance(maker, 25);
   if (chance(maker, 40))
     (void)snprintf(policy->keep, sizeof policy->keep, "%s", globs[pick(maker, sizeof globs / sizeof *globs)]);
@@ -317,6 +323,7 @@ void list_generate(struct list *list, unsigned long long seed, int length) {
   model_start(&maker.model, &list->policy);
   maker.careful = chance(&maker, 55);
   const unsigned outsider = chance(&maker, 60) ? 10 : 0;
+  const bool checkpoints = chance(&maker, 30), nests = !list->policy.named && chance(&maker, 20);
   const bool second = chance(&maker, list->policy.sweeps ? 60 : 35), guard_dies = chance(&maker, 8);
   int sessions = 1;
   users_things(&maker);
@@ -346,8 +353,16 @@ void list_generate(struct list *list, unsigned long long seed, int length) {
       const struct action action = simple(VERB_KILLGUARD, 0, (int)pick(&maker, (unsigned)sessions));
       (void)take(&maker, &action);
     } else if (what < 17) {
-      const struct action action = simple(VERB_NEXTSTART, 0, 0);
+      const struct action action = simple(chance(&maker, 50) ? VERB_NEXTSTART : VERB_CLEANUP, 0, 0);
       (void)take(&maker, &action);
+    } else if (checkpoints && chance(&maker, 7)) {
+      struct action action = simple(VERB_CHECKPOINT, 0, 0);
+      if (chance(&maker, 50)) action.dies_us = 1 + (int)pick(&maker, 1000);
+      (void)take(&maker, &action);
+    } else if (nests && sessions < SESSIONS_MAX && chance(&maker, 6)) {
+      struct action action = simple(VERB_NEST, process, maker.started + 1);
+      action.nested = sessions;
+      if (maker.started + 1 < PROCESSES_MAX && take(&maker, &action)) maker.started++, sessions++;
     } else if (list->policy.named && what < 20) {
       const struct action action = what < 18
                                        ? simple(VERB_END, 0, (int)pick(&maker, (unsigned)sessions))
@@ -366,4 +381,11 @@ void list_generate(struct list *list, unsigned long long seed, int length) {
     sessions_check(&maker, sessions);
     if (outsider && chance(&maker, 20)) act_on_tree(&maker, 0);
   }
+}
+
+void list_add_kills(struct list *list, unsigned long long seed) {
+  struct maker maker = {.random = seed};
+  for (int i = 0; i < list->count; i++)
+    if (list->actions[i].process > 0 && verb_can_be_cut(list->actions[i].verb) && chance(&maker, 8))
+      list->actions[i].dies_us = 1 + (int)pick(&maker, 60);
 }

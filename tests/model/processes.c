@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "checkpoint.h"
 #include "sweeper.h"
 
 static const struct worker nobody = {0, -1, -1};
@@ -99,6 +100,7 @@ static void set_environment(const struct crew *crew, int session) {
   (void)snprintf(value, sizeof value, "%s/state", crew->root);
   setenv("FILECLEANUP_STATE_DIR", value, 1);
   setenv("FILECLEANUP_ON_EXIT", on_exit_name(crew->policy.on_exit), 1);
+  setenv("FILECLEANUP_SCOPE", scope_name(crew->policy.scope), 1);
   setenv("FILECLEANUP_DIRS", dirs_name(crew->policy.dirs), 1);
   setenv("FILECLEANUP_TRACK", crew->policy.track_all ? "all" : "own", 1);
   setenv("FILECLEANUP_KEEP", crew->policy.keep, 1);
@@ -130,6 +132,7 @@ static pid_t start_program(const struct crew *crew, bool under_shim, int session
   const int null = open("/dev/null", O_RDWR), words = open(log, O_WRONLY | O_CREAT | O_APPEND, 0644);
   if (chdir(crew->root) != 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(words, 2) < 0) _exit(119);
   close_range(3, ~0U, 0);
+  setenv("MODEL_COMMAND", has_shim(crew) ? command : "", 1);
   if (under_shim && has_shim(crew)) set_environment(crew, session);
   if (!under_shim || crew->engine != ENGINE_GUARDIAN) {
     execv(argv[0], argv);
@@ -202,6 +205,15 @@ static void find_guardian(struct crew *crew, int session, pid_t leader) {
   }
   if (proc) (void)closedir(proc);
   if (found) crew->guardians[session] = (struct worker){found, pidfd_open_(found), -1};
+}
+
+bool crew_meet_nested(struct crew *crew, int number, int session, struct outcome *outcome) {
+  if (!crew_meet(crew, number, outcome)) return false;
+  if (!has_shim(crew)) return true;
+  find_guardian(crew, session, crew->workers[number].pid);
+  if (!crew_has_guardian(crew, session))
+    outcome_fail(outcome, FAULT_STUCK, "session %c has no guardian", 'A' + session);
+  return crew_has_guardian(crew, session);
 }
 
 /* The one of the last list goes on, in the new root, which has the old one's name. */
@@ -305,20 +317,33 @@ bool crew_see_guardian_end(struct crew *crew, int session, struct outcome *outco
 
 /* ---- from outside ---- */
 
-static int sweep_file(int dirfd, const char *name) {
-  static struct fc_session_header header;
+typedef int deed_on_session(int dirfd, int fd, const struct fc_session_header *header);
+
+static int sweep(int dirfd, int fd, const struct fc_session_header *header) {
   static struct fc_sweep_result result;
   const struct fc_sweep sweep = {.what = FC_SWEEP_EXPIRED};
+  return fc_sweeper_pass(dirfd, fd, header, &sweep, NULL, FC_INFINITY_NS, &result);
+}
+
+static int make_checkpoint(int dirfd, int fd, const struct fc_session_header *header) {
+  struct fc_checkpoint_memory memory = {0};
+  (void)dirfd;
+  const int rc = fc_checkpoint_make(fd, header, &memory, FC_INFINITY_NS);
+  return rc == -EAGAIN || rc == -EBUSY ? 0 : rc; /* nothing to cover; a quarantine to be emptied first */
+}
+
+static int do_to_file(int dirfd, const char *name, deed_on_session *deed) {
+  static struct fc_session_header header;
   int fd = -1;
   if (fc_session_open_file(dirfd, name, &fd, &header) != FC_VERDICT_VALID) return 0;
   int rc = 0;
   if (header.words.state == FC_STATE_LIVE && fc_session_probe(fd, FC_BYTE_MEMBERS) != F_UNLCK)
-    rc = fc_sweeper_pass(dirfd, fd, &header, &sweep, NULL, FC_INFINITY_NS, &result);
+    rc = deed(dirfd, fd, &header);
   close(fd);
   return rc;
 }
 
-static int sweep_all(const struct crew *crew) {
+static int do_to_all(const struct crew *crew, deed_on_session *deed) {
   char path[128];
   int rc = 0;
   (void)snprintf(path, sizeof path, "%s/state", crew->root);
@@ -328,21 +353,22 @@ static int sweep_all(const struct crew *crew) {
     DIR *dir = base->d_name[0] == '.' || fd < 0 ? NULL : fdopendir(fd);
     for (const struct dirent *file; dir && rc == 0 && (file = readdir(dir));)
       if (strncmp(file->d_name, FC_SESSION_PREFIX, sizeof FC_SESSION_PREFIX - 1) == 0)
-        rc = sweep_file(fd, file->d_name);
+        rc = do_to_file(fd, file->d_name, deed);
     if (dir) (void)closedir(dir);
   }
   if (bases) (void)closedir(bases);
   return rc;
 }
 
-bool crew_sweep(struct crew *crew, long kill_us, struct outcome *outcome) {
+/* kill_us >= 0: the process is killed so late. */
+static bool do_in_a_process(struct crew *crew, deed_on_session *deed, long kill_us, struct outcome *outcome) {
   if (!has_shim(crew)) return true;
   const pid_t pid = fork();
   if (pid == 0) {
     sigset_t all;
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, NULL); /* the lease of a pass is broken by whoever opens the file */
-    _exit(sweep_all(crew) == 0 ? 0 : 1);
+    _exit(do_to_all(crew, deed) == 0 ? 0 : 1);
   }
   const int pidfd = pid < 0 ? -1 : pidfd_open_(pid);
   if (pidfd >= 0 && kill_us >= 0) {
@@ -354,8 +380,17 @@ bool crew_sweep(struct crew *crew, long kill_us, struct outcome *outcome) {
   int status = -1;
   if (dead) (void)waitpid(pid, &status, 0);
   if (pidfd >= 0) close(pidfd);
-  if (!dead || (kill_us < 0 && status != 0)) outcome_fail(outcome, FAULT_STUCK, "the pass ended with %d", status);
+  if (!dead || (kill_us < 0 && status != 0))
+    outcome_fail(outcome, FAULT_STUCK, "the pass or checkpoint ended with %d", status);
   return dead && (kill_us >= 0 || status == 0);
+}
+
+bool crew_sweep(struct crew *crew, long kill_us, struct outcome *outcome) {
+  return do_in_a_process(crew, sweep, kill_us, outcome);
+}
+
+bool crew_checkpoint(struct crew *crew, long kill_us, struct outcome *outcome) {
+  return do_in_a_process(crew, make_checkpoint, kill_us, outcome);
 }
 
 static bool run_command(struct crew *crew, const char *verb, char *operand, int expected, struct outcome *outcome) {
@@ -375,6 +410,10 @@ static bool run_command(struct crew *crew, const char *verb, char *operand, int 
   const bool fine = status >= 0 && WIFEXITED(status) && WEXITSTATUS(status) == expected;
   if (!fine) outcome_fail(outcome, FAULT_STUCK, "filecleanup %s %s ended with status %d", verb, operand, status);
   return fine;
+}
+
+bool crew_sweep_command(struct crew *crew, struct outcome *outcome) {
+  return run_command(crew, "sweep", "--quiet", 0, outcome);
 }
 
 bool crew_command(struct crew *crew, const char *verb, const char *path, struct outcome *outcome) {

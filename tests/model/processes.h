@@ -46,10 +46,14 @@ void crew_close(struct crew *crew); /* kills what is left, but for the outsider,
 
 /* Starts a worker: `session` -1 is the outsider. False: said in outcome. */
 bool crew_start(struct crew *crew, int number, int session, struct outcome *outcome);
+bool crew_meet_nested(struct crew *crew, int number, int session, struct outcome *outcome); /* and its guardian */
 bool crew_meet(struct crew *crew, int number, struct outcome *outcome); /* takes the hello of a new process or image */
 
 /* A pass of the sweeper over each live session, in a process of its own; kill_us >= 0: which is killed so late. */
 bool crew_sweep(struct crew *crew, long kill_us, struct outcome *outcome);
+/* Each live session's journal is made short, in a process of its own; kill_us as above. */
+bool crew_checkpoint(struct crew *crew, long kill_us, struct outcome *outcome);
+bool crew_sweep_command(struct crew *crew, struct outcome *outcome); /* filecleanup sweep */
 /* `filecleanup VERB PATH`, of a path below the root as it is called on disk. */
 bool crew_command(struct crew *crew, const char *verb, const char *path, struct outcome *outcome);
 /* `filecleanup end` of a named session; held: a process of it lives. */

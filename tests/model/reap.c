@@ -28,7 +28,7 @@ static enum sure holds_only_tracked(const struct model *m, int session, const ch
       if (rules_reserved(m, session, path) != NO) all = sure_and(all, MAYBE);
       continue;
     }
-    enum sure one = NO;
+    enum sure one = rules_leaked(m, path) ? MAYBE : NO;
     for (int i = 0; i < m->claim_count; i++) {
       const struct claim *claim = &m->claims[i];
       if (strcmp(claim->path, path) != 0 || !claim_holds(m, claim)) continue;
@@ -111,7 +111,7 @@ static enum sure claim_verdict(const struct model *m, const struct claim *claim)
 static enum sure is_companion(const struct model *m, const struct claim *claim) {
   char owner[PATH_SIZE];
   if (m->without == RULE_N4 || !companion_of(claim->path, owner) || world_find(&m->world, owner) < 0) return NO;
-  enum sure stays = YES;
+  enum sure stays = rules_leaked(m, owner) ? MAYBE : YES;
   for (int i = 0; i < m->claim_count; i++) {
     const struct claim *other = &m->claims[i];
     if (strcmp(other->path, owner) != 0 || !claim_holds(m, other)) continue;
@@ -170,6 +170,7 @@ static void reap_file(struct model *m, const struct claim *claim, enum sure verd
 }
 
 static bool may_be_gone(const struct model *m, const char *path) {
+  if (rules_leaked(m, path)) return true;
   for (int i = 0; i < m->may_count; i++)
     if (strcmp(m->may[i], path) == 0) return true;
   return false;
@@ -282,7 +283,7 @@ static int judge_claims(const struct model *m, int session, struct claim *own, e
 
 /* A live neighbour that uses a name keeps it from a sweep. Who else lives may have or take a directory; and what one
  * pass leaves may be what the next one was waiting for. */
-static enum sure sweep_verdict(const struct model *m, const struct claim *claim, enum sure verdict) {
+static enum sure sweep_verdict(const struct model *m, const struct claim *claim, enum sure verdict, int dying) {
   int heir = -1;
   const enum sure used = m->without == RULE_SWEEP_USED ? NO : heir_of(m, claim, &heir);
   char parent[PATH_SIZE], owner[PATH_SIZE];
@@ -291,7 +292,7 @@ static enum sure sweep_verdict(const struct model *m, const struct claim *claim,
                      world_kind(&m->world, claim->path) != KIND_DIR;
   int names = 0;
   for (int i = 1; i < PROCESSES_MAX && m->without != RULE_SWEEP_OPEN; i++)
-    if (m->processes[i].live && m->processes[i].open == claim->object + 1) return NO;
+    if ((m->processes[i].live || i == dying) && m->processes[i].open == claim->object + 1) return NO;
   for (int i = 0; i < m->world.name_count; i++) names += m->world.names[i].object == claim->object;
   if (names > 1) verdict = sure_and(verdict, MAYBE); /* the removal of one makes the others young */
   if (model_other_lives(m, claim->session) && !plain) verdict = sure_and(verdict, MAYBE);
@@ -301,8 +302,9 @@ static enum sure sweep_verdict(const struct model *m, const struct claim *claim,
 static void sweep_name(struct model *m, const struct claim *claim, enum sure verdict) {
   if (verdict == YES) {
     m->gone[m->gone_count++] = m->world.names[world_find(&m->world, claim->path)];
+    const bool is_dir = world_kind(&m->world, claim->path) == KIND_DIR;
     world_remove(&m->world, claim->path);
-    claim_drop(m, claim->session, claim->path);
+    if (!is_dir) claim_drop(m, claim->session, claim->path); /* see on_own_ground */
   } else if (verdict == MAYBE && !may_be_gone(m, claim->path)) {
     path_set(m->may[m->may_count++], claim->path);
   }
@@ -315,17 +317,27 @@ static bool may_be_swept(const struct model *m, int session, const char *path) {
   return may_be_gone(m, path);
 }
 
-static void sweep_session(struct model *m, int session, bool killed) {
+/* How a live session loses names: a pass, maybe a killed one before it; or the end of a scope. */
+struct pass {
+  bool killed;
+  bool scope;
+  int process; /* scope: of this process, 0: of all */
+  int dying;   /* scope: who looks, and still has open what it had */
+};
+
+static void sweep_session(struct model *m, int session, struct pass pass) {
   static struct claim own[CLAIMS_MAX];
   static enum sure verdicts[CLAIMS_MAX];
   const int count = judge_claims(m, session, own, verdicts);
   for (int i = 0; i < count; i++) {
-    verdicts[i] = sweep_verdict(m, &own[i], verdicts[i]);
-    if (killed) verdicts[i] = sure_and(verdicts[i], MAYBE);
+    verdicts[i] = sweep_verdict(m, &own[i], verdicts[i], pass.dying);
+    if (pass.killed) verdicts[i] = sure_and(verdicts[i], MAYBE);
+    if (pass.process && own[i].process != pass.process) verdicts[i] = NO;
   }
   for (int i = 0; i < count; i++) {
     const enum kind kind = world_kind(&m->world, own[i].path);
-    if (kind == KIND_FILE || (kind == KIND_LINK && m->without == RULE_SWEEP_LINKS)) sweep_name(m, &own[i], verdicts[i]);
+    if (kind == KIND_FILE || (kind == KIND_LINK && (pass.scope || m->without == RULE_SWEEP_LINKS)))
+      sweep_name(m, &own[i], verdicts[i]);
   }
   for (size_t length = PATH_SIZE; length > 0 && m->policy.dirs != DIRS_KEEP; length--)
     for (int i = 0; i < count; i++) {
@@ -343,8 +355,23 @@ static void sweep_session(struct model *m, int session, bool killed) {
 void model_sweep(struct model *m, bool killed) {
   m->gone_count = 0;
   m->may_count = 0;
+  m->pass_killed = killed;
+  const enum rule rule = m->without;
+  if (rule == RULE_SWEEP_PUT_BACK && killed) m->without = RULE_IDENTITY;
   for (int s = 0; s < SESSIONS_MAX; s++)
-    if (m->sessions[s].live) sweep_session(m, s, killed);
+    if (m->sessions[s].live) sweep_session(m, s, (struct pass){.killed = killed});
+  m->without = rule;
+}
+
+void model_scope_ends(struct model *m, int session, int process) {
+  m->gone_count = 0;
+  m->may_count = 0;
+  const bool is_leader = m->sessions[session].leader == process || m->without == RULE_SCOPE_LEADER;
+  if (m->policy.scope == SCOPE_SESSION || (m->policy.scope == SCOPE_LEADER && !is_leader) || !deletes(m, session) ||
+      (m->policy.scope == SCOPE_PROCESS && m->policy.on_exit == ON_EXIT_KEEP_ON_FAILURE))
+    return;
+  const bool of_all = m->policy.scope == SCOPE_LEADER || m->without == RULE_SCOPE_OWN;
+  sweep_session(m, session, (struct pass){.scope = true, .process = of_all ? 0 : process, .dying = process});
 }
 
 /* What its last process had open may look like in use, while it dies, beside a neighbour: the next end or start looks
@@ -362,7 +389,7 @@ void model_reap(struct model *m, int session) {
   m->gone_count = 0;
   m->may_count = 0;
   m->sessions[session].live = false;
-  const bool deferred = is_deferred(m, session);
+  const bool deferred = m->sessions[session].deferred = is_deferred(m, session);
   const int count = deletes(m, session) ? judge_claims(m, session, own, verdicts) : 0;
   for (int i = m->claim_count - 1; i >= 0; i--)
     if (m->claims[i].session == session) m->claims[i] = m->claims[--m->claim_count];

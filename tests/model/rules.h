@@ -49,8 +49,10 @@ struct moved_out {
 
 struct session {
   bool started, live, orphan;
+  bool deferred;     /* it has ended, and is not gone: nobody can tell it anything */
   bool ended;        /* a named one: somebody has said so */
   int leader;        /* the process that began it */
+  int outer;         /* 1 + the session that it was begun in; 0: none */
   bool failed;       /* the leader has not ended by itself with status 0 (so far) */
   int cleared;       /* clock of the last N2 event; what was born up to it is no longer tracked in users' directories */
   int maybe_cleared; /* the same for doubtful events */
@@ -102,6 +104,13 @@ enum rule {
   RULE_SWEEP_LINKS,    /* a sweep takes regular files only */
   RULE_SWEEP_OPEN,     /* and nothing that is open */
   RULE_SWEEP_USED,     /* and nothing that a neighbour uses */
+  RULE_SWEEP_PUT_BACK, /* what a killed pass has taken by mistake comes back */
+  RULE_CLEANUP_REPORT, /* filecleanup sweep obeys ON_EXIT=report */
+  RULE_CHECKPOINT,     /* what was known before a checkpoint is known after it */
+  RULE_CHECKPOINT_CUT, /* also when it was killed */
+  RULE_SCOPE_OWN,      /* SCOPE=process: only what that process has made */
+  RULE_SCOPE_LEADER,   /* SCOPE=leader: not at the end of another process */
+  RULE_NESTED,         /* the end of a nested session is not that of the one around it */
   RULE_COUNT
 };
 
@@ -126,7 +135,8 @@ struct model {
                                  its maker's session */
   bool nameless[OBJECTS_MAX]; /* made by O_TMPFILE: its session knows it under whatever name */
   int clock;
-  bool leaked[OBJECTS_MAX]; /* --kill-anytime: had to go once and did not; may go at any time, or stay */
+  bool leaked[OBJECTS_MAX]; /* had to go once and did not, after a kill inside an action; may go any time, or stay */
+  bool pass_killed;         /* by the last action */
   /* The outcome of model_reap, until the next one: */
   struct name gone[NAMES_MAX]; /* taken out of the world: must be gone */
   int gone_count;
@@ -154,6 +164,13 @@ void model_reap(struct model *m, int session);
  * before, whose captures have made files young. */
 void model_sweep(struct model *m, bool killed);
 
+/* Can the process end now? Not as the last one of its own session when another one is nested in that: both would end at
+ * once, each beside the other. */
+bool model_can_end(const struct model *m, int process);
+
+/* A process has ended by itself, and its session goes on: what goes by SCOPE. */
+void model_scope_ends(struct model *m, int session, int process);
+
 /* For model_apply only: what a successful action of `process` means. Called before the world changes, but created and
  * linked after. Paths are resolved. `proof` is less than YES where the model is not sure of the event itself. */
 void rules_created(struct model *m, int process, const char *path, enum sure proof);
@@ -172,6 +189,7 @@ enum sure sure_not(enum sure a);
 enum sure sure_and(enum sure a, enum sure b);
 enum sure sure_or(enum sure a, enum sure b);
 enum sure rules_tracked(const struct model *m, int session, const char *path); /* the object at this name is its own */
+bool rules_leaked(const struct model *m, const char *path);                    /* tracked all the same, or not */
 /* Has the session moved the user's data out of this top-level directory? */
 enum sure rules_moved_out(const struct model *m, int session, const char *top);
 enum sure rules_reserved(const struct model *m, int session, const char *path);

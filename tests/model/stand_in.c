@@ -55,6 +55,12 @@ void stand_in_sweep(struct stand_in *stand_in, const char *root, const struct al
   if (!stand_in->by_name) remove_by_rules(stand_in, root, aliases);
 }
 
+void stand_in_scope_ends(struct stand_in *stand_in, int session, int process, const char *root,
+                         const struct aliases *aliases) {
+  model_scope_ends(&stand_in->model, session, process);
+  if (!stand_in->by_name) remove_by_rules(stand_in, root, aliases);
+}
+
 void stand_in_clean(struct stand_in *stand_in, int session, const char *root, const struct aliases *aliases) {
   model_reap(&stand_in->model, session);
   if (!stand_in->by_name) remove_by_rules(stand_in, root, aliases);

@@ -8,6 +8,7 @@
 #include "manager_world.h"
 
 #define NOBODY 65534
+#define FAR_FUTURE_S 13000000000L /* the year 2435, which ext4 can tell as well */
 
 TestSuite(manager, .init = world_begin, .fini = world_end, .timeout = 60);
 
@@ -566,6 +567,18 @@ Test(manager, a_tree_is_as_young_as_what_is_in_it) {
   set_age(in_base("tree"), 7200);
   cr_assert_eq(fcm_cleanup_old_files(m, FCM_HOURS(1), &result), 0);
   cr_assert_eq(result.removed_count, 2);
+  cr_assert_eq(fcm_destroy(m), 0);
+}
+
+Test(manager, a_time_that_nanoseconds_do_not_reach_is_not_old) {
+  fcm_manager *m = world_manager();
+  struct fcm_result result;
+  write_file(in_base("f"), "x");
+  cr_assert_eq(fcm_track_file(m, in_base("f")), 0);
+  set_age(in_base("f"), -FAR_FUTURE_S);
+  cr_assert_eq(fcm_cleanup_old_files(m, FCM_HOURS(1), &result), 0);
+  cr_assert_eq(result.removed_count, 0);
+  cr_assert(stands(in_base("f")));
   cr_assert_eq(fcm_destroy(m), 0);
 }
 
