@@ -33,16 +33,30 @@ static uint32_t handle_hash(int dirfd, const char *path, int flags) {
 }
 
 /* The rest of an identity whose statx has been made. */
-static void complete(int dirfd, const char *path, bool with_handle, const struct statx *st, struct fc_identity *out) {
+static void fill(const struct statx *st, struct fc_identity *out) {
   *out = (struct fc_identity){st->stx_ino, st->stx_dev_major, st->stx_dev_minor, 0, 0, 0};
   if (st->stx_mask & STATX_BTIME) {
     out->birth_s = st->stx_btime.tv_sec;
     out->birth_ns = st->stx_btime.tv_nsec;
   }
-  if (with_handle) out->handle = handle_hash(dirfd, path, path[0] ? 0 : AT_EMPTY_PATH);
+}
+
+static void complete(int dirfd, const char *path, bool with_handle, const struct statx *st, struct fc_identity *out) {
+  fill(st, out);
+  if (with_handle) out->handle = fc_identity_handle(dirfd, path);
 }
 
 static int lookup_flags(const char *path) { return path[0] ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH; }
+
+uint32_t fc_identity_handle(int dirfd, const char *path) {
+  return handle_hash(dirfd, path, path[0] ? 0 : AT_EMPTY_PATH);
+}
+
+int fc_identity_take_first(int dirfd, const char *path, struct fc_identity *out, struct statx *st) {
+  const int rc = fc_sys_statx(dirfd, path, lookup_flags(path), FC_IDENTITY_MASK, st);
+  if (rc == 0) fill(st, out);
+  return rc;
+}
 
 int fc_identity_take(int dirfd, const char *path, bool with_handle, struct fc_identity *out, struct statx *st) {
   const int rc = fc_sys_statx(dirfd, path, lookup_flags(path), FC_IDENTITY_MASK, st);

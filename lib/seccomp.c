@@ -48,7 +48,7 @@ static const short ours[] = {
 
 /* A place in the program, and what its accumulator holds there. */
 struct state {
-  unsigned at;
+  uint16_t at;
   bool known;
   uint32_t value;
 };
@@ -130,16 +130,16 @@ static bool spares(const struct sock_filter *program, unsigned len, uint32_t num
         s.known = false;
       } else if (kind == BPF_JMP && BPF_OP(i->code) == BPF_JA) {
         if (i->k > len) return false;
-        s.at += i->k;
+        s.at = (uint16_t)(s.at + i->k);
       } else if (kind == BPF_JMP) {
         bool yes;
         bool no;
         decide(&s, i, &yes, &no);
         if (yes && no) {
           if (waiting == STATES) return false;
-          open[waiting++] = (struct state){s.at + i->jf, s.known, s.value};
+          open[waiting++] = (struct state){(uint16_t)(s.at + i->jf), s.known, s.value};
         }
-        s.at += yes ? i->jt : i->jf;
+        s.at = (uint16_t)(s.at + (yes ? i->jt : i->jf));
       }
     }
   }
@@ -147,6 +147,7 @@ static bool spares(const struct sock_filter *program, unsigned len, uint32_t num
 }
 
 bool fc_seccomp_spares_us(const struct sock_filter *program, unsigned len) {
+  if (len > BPF_MAXINSNS) return false;
   for (unsigned i = 0; i < sizeof ours / sizeof *ours; i++)
     if (!spares(program, len, (uint32_t)ours[i])) return false;
   return true;

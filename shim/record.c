@@ -14,8 +14,9 @@
 static uint64_t known[KNOWN_HINTS];
 static uint64_t reported[REPORTED_HINTS];
 
-static uint64_t hash_of(unsigned session, const struct fc_name *relative) {
-  const uint64_t h = fc_path_hash(relative) + session;
+static uint64_t hash_of(unsigned session, const struct fc_target *target) {
+  const struct fc_name relative = fc_target_relative(target, session);
+  const uint64_t h = fc_path_hash(&relative) + session;
   return h ? h : 1;
 }
 
@@ -58,40 +59,58 @@ static void count_lost(const struct fc_target *target) {
   if (target->lost) fc_record_lost();
 }
 
-/* The identity of fd, or of path when fd is -1; with the kind of the object. Apart from its callers, so that a struct
- * statx does not stand on what may be a small stack while they append. Returns 0 or -errno. */
-static __attribute__((noinline)) int identify(int dirfd, const char *path, int fd, bool with_handle,
-                                              struct fc_identity *identity, uint32_t *kind) {
+/* What needs much room stands apart from what goes on to append, or to ask more: the stack may be small. */
+#define APART __attribute__((noinline))
+
+static APART int identify_without_handle(int dirfd, const char *path, struct fc_identity *identity, uint32_t *kind) {
   struct statx st;
-  const int rc = fd >= 0 ? fc_identity_take(fd, "", with_handle, identity, &st)
-                         : fc_identity_take(dirfd, path, with_handle, identity, &st);
+  const int rc = fc_identity_take_first(dirfd, path, identity, &st);
   if (rc == 0) *kind = st.stx_mode & S_IFMT;
   return rc;
 }
 
-static void created(struct fc_target *target, int dirfd, const char *path, int fd, bool is_dir) {
+/* The identity of fd, or of path when fd is -1; with the kind of the object. Returns 0 or -errno. */
+static APART int identify(int dirfd, const char *path, int fd, bool with_handle, struct fc_identity *identity,
+                          uint32_t *kind) {
+  const int at = fd >= 0 ? fd : dirfd;
+  const char *const name = fd >= 0 ? "" : path;
+  const int rc = identify_without_handle(at, name, identity, kind);
+  if (rc == 0 && with_handle) identity->handle = fc_identity_handle(at, name);
+  return rc;
+}
+
+/* Returns the time of the record. */
+static APART int64_t append_created(const struct fc_target *target, const struct fc_identity *identity, bool is_dir) {
+  const unsigned i = (unsigned)fc_target_innermost(target);
+  struct fc_journal *const journal = &fc_member.sessions[i].journal;
+  const struct fc_record record = {.type = FC_REC_CREATE,
+                                   .flags = is_dir ? FC_REC_DIR : 0,
+                                   .pid = fc_member_pid(),
+                                   .time_ns = now(),
+                                   .identity = identity,
+                                   .path = fc_target_relative(target, i)};
+  const int64_t index = fc_journal_append(journal, &record);
+  if (index >= 0) hint_put(known, KNOWN_HINTS, hash_of(i, target));
+  const uint32_t stride = fc_journal_stride(journal->capacity);
+  if (index >= stride && (index & (stride - 1)) < stride / HURRY_PART) fc_sweeping_hurry(i);
+  return record.time_ns;
+}
+
+static inline __attribute__((always_inline)) void created(struct fc_target *target, int dirfd, const char *path, int fd,
+                                                          bool is_dir) {
   const int i = fc_target_innermost(target);
-  struct fc_journal *journal = &fc_member.sessions[i].journal;
   struct fc_identity identity;
   uint32_t kind;
   /* Looked up by name it may be another object by now, whose kind at least must fit. */
-  if (identify(dirfd, path, fd, journal->with_handle != 0, &identity, &kind) == 0 && (kind == S_IFDIR) == is_dir) {
-    if (!__atomic_load_n(&fc_member_wiped()->told, __ATOMIC_RELAXED)) fc_member_introduce();
-    const struct fc_record record = {.type = FC_REC_CREATE,
-                                     .flags = is_dir ? FC_REC_DIR : 0,
-                                     .pid = fc_member_pid(),
-                                     .time_ns = now(),
-                                     .identity = &identity,
-                                     .path = target->relative[i]};
-    const int64_t index = fc_journal_append(journal, &record);
-    if (index >= 0) hint_put(known, KNOWN_HINTS, hash_of((unsigned)i, &target->relative[i]));
-    const uint32_t stride = fc_journal_stride(journal->capacity);
-    if (index >= stride && (index & (stride - 1)) < stride / HURRY_PART) fc_sweeping_hurry((unsigned)i);
+  const int rc = identify(dirfd, path, fd, fc_member.sessions[i].journal.with_handle != 0, &identity, &kind);
+  if (rc < 0 || (kind == S_IFDIR) != is_dir) {
     fc_target_close(target);
-    fc_sweeping_consider((unsigned)i, record.time_ns);
     return;
   }
+  if (!__atomic_load_n(&fc_member_wiped()->told, __ATOMIC_RELAXED)) fc_member_introduce();
+  const int64_t time_ns = append_created(target, &identity, is_dir);
   fc_target_close(target);
+  fc_sweeping_consider((unsigned)i, time_ns);
 }
 
 void fc_record_created_target(struct fc_target *target, int dirfd, const char *path, int fd, bool is_dir) {
@@ -126,59 +145,57 @@ void fc_record_nameless(int fd) {
   }
 }
 
+static APART void append_linked(const struct fc_target *target, const struct fc_identity *identity, int old_dirfd,
+                                const char *old_path) {
+  const unsigned i = (unsigned)fc_target_innermost(target);
+  struct fc_target old_target;
+  struct fc_record record = {.type = FC_REC_LINK,
+                             .pid = fc_member_pid(),
+                             .time_ns = now(),
+                             .identity = identity,
+                             .path = fc_target_relative(target, i)};
+  if (fc_target_open(&old_target, old_dirfd, old_path) && (old_target.inside & (1u << i)))
+    record.path2 = fc_target_relative(&old_target, i);
+  (void)fc_journal_append(&fc_member.sessions[i].journal, &record); /* lost: the link leaks */
+  fc_target_close(&old_target);
+}
+
 void fc_record_linked(int old_dirfd, const char *old_path, int new_dirfd, const char *new_path) {
-  struct fc_target new_target;
+  struct fc_target target;
   FC_ASKING;
   if (fc_is_filtered()) return;
-  if (!fc_target_open(&new_target, new_dirfd, new_path)) return;
-  const int i = fc_target_innermost(&new_target);
-  struct fc_journal *journal = &fc_member.sessions[i].journal;
+  if (!fc_target_open(&target, new_dirfd, new_path)) return;
+  const int i = fc_target_innermost(&target);
   struct fc_identity identity;
   uint32_t kind;
-  if (identify(new_dirfd, new_path, -1, journal->with_handle != 0, &identity, &kind) == 0) {
-    struct fc_target old_target;
-    struct fc_record record = {.type = FC_REC_LINK,
-                               .pid = fc_member_pid(),
-                               .time_ns = now(),
-                               .identity = &identity,
-                               .path = new_target.relative[i]};
-    if (fc_target_open(&old_target, old_dirfd, old_path) && (old_target.inside & (1u << i)))
-      record.path2 = old_target.relative[i];
-    (void)fc_journal_append(journal, &record); /* lost: the link leaks */
-    fc_target_close(&old_target);
-  }
-  fc_target_close(&new_target);
+  if (identify(new_dirfd, new_path, -1, fc_member.sessions[i].journal.with_handle != 0, &identity, &kind) == 0)
+    append_linked(&target, &identity, old_dirfd, old_path);
+  fc_target_close(&target);
 }
 
 /* The call will meet the same error, and change nothing. Not so EACCES, which may be that of a filter. */
 static bool will_fail(int rc) { return rc == -ENOENT || rc == -ENOTDIR || rc == -ELOOP || rc == -ENAMETOOLONG; }
 
 /* Where there is nothing, nothing is emptied. */
-static __attribute__((noinline)) bool may_be_there(int dirfd, const char *path) {
+static APART bool may_be_there(int dirfd, const char *path) {
   struct statx st;
   return fc_is_filtered() || !will_fail(fc_sys_statx(dirfd, path, 0, STATX_TYPE, &st));
 }
 
-void fc_record_used(int dirfd, const char *path, int fd, bool truncates) {
-  struct fc_target target;
-  FC_ASKING;
-  if (!(truncates ? fc_target_open_emptied(&target, dirfd, path) : fc_target_open(&target, dirfd, path))) {
-    if (truncates && target.lost && may_be_there(dirfd, path)) fc_record_lost();
-    return;
-  }
+static APART void used(const struct fc_target *target, int dirfd, const char *path, int fd, bool truncates) {
   struct fc_object object;
   bool asked = false;
   for (unsigned i = 0; i < fc_member.count; i++) {
-    if (!(target.inside & (1u << i))) continue;
-    const uint64_t hash = hash_of(i, &target.relative[i]);
+    if (!(target->inside & (1u << i))) continue;
+    const uint64_t hash = hash_of(i, target);
     const bool is_known = hint_has(known, KNOWN_HINTS, hash);
     if (!truncates && hint_has(reported, REPORTED_HINTS, hash)) continue;
     struct fc_record record = {
-        .type = FC_REC_USED, .pid = fc_member_pid(), .time_ns = now(), .path = target.relative[i]};
+        .type = FC_REC_USED, .pid = fc_member_pid(), .time_ns = now(), .path = fc_target_relative(target, i)};
     if (truncates) {
       if (!asked) {
         const int rc = fd >= 0 ? fc_target_object(fd, "", false, false, any_with_handle(), &object)
-                               : fc_target_object(dirfd, target.file ? target.file : path, true, !is_known,
+                               : fc_target_object(dirfd, target->file ? target->file : path, true, !is_known,
                                                   any_with_handle(), &object);
         if (will_fail(rc)) break;
       }
@@ -188,6 +205,16 @@ void fc_record_used(int dirfd, const char *path, int fd, bool truncates) {
     }
     if (fc_journal_append(&fc_member.sessions[i].journal, &record) >= 0) hint_put(reported, REPORTED_HINTS, hash);
   }
+}
+
+void fc_record_used(int dirfd, const char *path, int fd, bool truncates) {
+  struct fc_target target;
+  FC_ASKING;
+  if (!(truncates ? fc_target_open_emptied(&target, dirfd, path) : fc_target_open(&target, dirfd, path))) {
+    if (truncates && target.lost && may_be_there(dirfd, path)) fc_record_lost();
+    return;
+  }
+  used(&target, dirfd, path, fd, truncates);
   fc_target_close(&target);
 }
 
@@ -207,7 +234,8 @@ struct question {
 
 /* Puts the answer into record: a name that this process made itself needs no parent, so its identity fits the start
  * cell; another gets an info cell. False when there is nothing at the name. */
-static bool describe(struct question *q, struct fc_record *record, int dirfd, const char *path, bool is_known) {
+static inline __attribute__((always_inline)) bool describe(struct question *q, struct fc_record *record, int dirfd,
+                                                           const char *path, bool is_known) {
   if (q->answer > 0 || (!is_known && !q->with_parent && q->answer == 0)) {
     q->answer = fc_target_object(dirfd, path, false, !is_known, any_with_handle(), &q->object);
     q->with_parent = !is_known;
@@ -223,6 +251,21 @@ static bool describe(struct question *q, struct fc_record *record, int dirfd, co
   return true;
 }
 
+static APART void removing(struct fc_pending *pending, const struct fc_target *target, int dirfd, const char *path) {
+  struct question question = {.answer = 1};
+  for (unsigned i = 0; i < fc_member.count; i++) {
+    if (!(target->inside & (1u << i))) continue;
+    const uint64_t hash = hash_of(i, target);
+    struct fc_record record = {
+        .type = FC_REC_UNLINK, .pid = fc_member_pid(), .time_ns = now(), .path = fc_target_relative(target, i)};
+    const bool is_known = hint_has(known, KNOWN_HINTS, hash);
+    if (!describe(&question, &record, dirfd, path, is_known)) break; /* the call will fail, or the name is new to all */
+    pending->index[i] = fc_journal_append(&fc_member.sessions[i].journal, &record);
+    hint_drop(known, KNOWN_HINTS, hash);
+    hint_drop(reported, REPORTED_HINTS, hash);
+  }
+}
+
 void fc_record_removing(struct fc_pending *pending, int dirfd, const char *path) {
   struct fc_target target;
   FC_ASKING;
@@ -232,18 +275,7 @@ void fc_record_removing(struct fc_pending *pending, int dirfd, const char *path)
     return;
   }
   pending->any = true;
-  struct question question = {.answer = 1};
-  for (unsigned i = 0; i < fc_member.count; i++) {
-    if (!(target.inside & (1u << i))) continue;
-    const uint64_t hash = hash_of(i, &target.relative[i]);
-    struct fc_record record = {
-        .type = FC_REC_UNLINK, .pid = fc_member_pid(), .time_ns = now(), .path = target.relative[i]};
-    const bool is_known = hint_has(known, KNOWN_HINTS, hash);
-    if (!describe(&question, &record, dirfd, path, is_known)) break; /* the call will fail, or the name is new to all */
-    pending->index[i] = fc_journal_append(&fc_member.sessions[i].journal, &record);
-    hint_drop(known, KNOWN_HINTS, hash);
-    hint_drop(reported, REPORTED_HINTS, hash);
-  }
+  removing(pending, &target, dirfd, path);
   fc_target_close(&target);
 }
 
@@ -271,6 +303,31 @@ void fc_record_removed(struct fc_pending *pending, bool succeeded) {
   if (succeeded && !pending->any) note_outside();
 }
 
+static APART void renaming(struct fc_pending *pending, const struct fc_target *from, const struct fc_target *to,
+                           int old_dirfd, const char *old_path, bool exchange) {
+  struct question question = {.answer = 1};
+  for (unsigned i = 0; i < fc_member.count; i++) {
+    const bool out = from->inside & (1u << i);
+    const bool in = to->inside & (1u << i);
+    if (!out && !in) continue;
+    struct fc_record record = {.type = FC_REC_RENAME,
+                               .flags = in ? FC_REC_TARGET : 0,
+                               .pid = fc_member_pid(),
+                               .time_ns = now(),
+                               .path = fc_target_relative(out ? from : to, i)};
+    if (out && in) {
+      if (exchange) record.type = FC_REC_EXCHANGE;
+      record.path2 = fc_target_relative(to, i);
+    } else {
+      record.type = out ? FC_REC_RENAME_OUT : FC_REC_RENAME_IN;
+    }
+    const bool is_known = out && !exchange && hint_has(known, KNOWN_HINTS, hash_of(i, from));
+    if (out && !describe(&question, &record, old_dirfd, old_path, is_known)) break; /* nothing to rename */
+    pending->directory = exchange || (out && (question.object.mode & S_IFMT) == S_IFDIR);
+    pending->index[i] = fc_journal_append(&fc_member.sessions[i].journal, &record);
+  }
+}
+
 void fc_record_renaming(struct fc_pending *pending, int old_dirfd, const char *old_path, int new_dirfd,
                         const char *new_path, bool exchange) {
   struct fc_target from;
@@ -282,32 +339,7 @@ void fc_record_renaming(struct fc_pending *pending, int old_dirfd, const char *o
   if (from_inside || to_inside) {
     pending->any = true;
     pending->onto = to_inside;
-    struct question question = {.answer = 1};
-    for (unsigned i = 0; i < fc_member.count; i++) {
-      const bool out = from.inside & (1u << i);
-      const bool in = to.inside & (1u << i);
-      if (!out && !in) continue;
-      const uint64_t from_hash = out ? hash_of(i, &from.relative[i]) : 0;
-      struct fc_record record = {.type = FC_REC_RENAME,
-                                 .flags = 0,
-                                 .pid = fc_member_pid(),
-                                 .time_ns = now(),
-                                 .path = out ? from.relative[i] : to.relative[i]};
-      if (out && in) {
-        record.type = exchange ? FC_REC_EXCHANGE : FC_REC_RENAME;
-        record.path2 = to.relative[i];
-        record.flags = FC_REC_TARGET;
-      } else if (out) {
-        record.type = FC_REC_RENAME_OUT;
-      } else {
-        record.type = FC_REC_RENAME_IN;
-        record.flags = FC_REC_TARGET;
-      }
-      const bool is_known = out && !exchange && hint_has(known, KNOWN_HINTS, from_hash);
-      if (out && !describe(&question, &record, old_dirfd, old_path, is_known)) break; /* nothing to rename */
-      pending->directory = exchange || (out && (question.object.mode & S_IFMT) == S_IFDIR);
-      pending->index[i] = fc_journal_append(&fc_member.sessions[i].journal, &record);
-    }
+    renaming(pending, &from, &to, old_dirfd, old_path, exchange);
   }
   count_lost(&from); /* also when only one of the two could not be made out */
   count_lost(&to);
@@ -321,7 +353,7 @@ bool fc_record_target(int new_dirfd, const char *new_path, bool known_only, stru
   FC_ASKING;
   if (fc_target_open(&target, new_dirfd, new_path)) {
     const int i = fc_target_innermost(&target);
-    ours = hint_has(known, KNOWN_HINTS, hash_of((unsigned)i, &target.relative[i]));
+    ours = hint_has(known, KNOWN_HINTS, hash_of((unsigned)i, &target));
   }
   fc_target_close(&target);
   memset(out, 0, sizeof *out);
@@ -344,8 +376,8 @@ void fc_record_renamed(struct fc_pending *pending, enum fc_result result, const 
   for (unsigned i = 0; i < fc_member.count; i++) {
     const bool out = from_inside && (from.inside & (1u << i));
     const bool in = to_inside && (to.inside & (1u << i));
-    const uint64_t from_hash = out ? hash_of(i, &from.relative[i]) : 0;
-    const uint64_t to_hash = in ? hash_of(i, &to.relative[i]) : 0;
+    const uint64_t from_hash = out ? hash_of(i, &from) : 0;
+    const uint64_t to_hash = in ? hash_of(i, &to) : 0;
     const bool was_known = out && hint_has(known, KNOWN_HINTS, from_hash);
     if (out) hint_drop(known, KNOWN_HINTS, from_hash);
     if (in) {

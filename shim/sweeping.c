@@ -86,7 +86,7 @@ static void *run(void *argument) {
 }
 
 /* By name: which library holds them, and with which version, differs between releases of libc. */
-static int make_thread(unsigned i) {
+static __attribute__((noinline)) int make_thread(unsigned i) {
   int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
   int (*init)(pthread_attr_t *);
   int (*set_size)(pthread_attr_t *, size_t);
@@ -151,7 +151,7 @@ static bool may_start(unsigned i) {
   return __atomic_compare_exchange_n(&sweeps[i].state, &ended, RUNNING, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
-static void start(unsigned i) {
+static void start_thread(unsigned i) {
   struct fc_session *s = &fc_member.sessions[i];
   sweeps[i].wanted = false;
   if (__atomic_load_n(&retired, __ATOMIC_ACQUIRE) || somebody_sweeps(s) || !may_start(i)) return;
@@ -182,7 +182,7 @@ void fc_sweeping_consider(unsigned i, int64_t now_ns) {
   if (may_be_handler())
     sweeps[i].wanted = true;
   else
-    start(i);
+    start_thread(i);
 }
 
 void fc_sweeping_hurry(unsigned i) {
@@ -193,7 +193,7 @@ void fc_sweeping_certain(void) {
   FC_ASKING;
   if (fc_is_filtered()) return;
   for (unsigned i = 0; i < fc_member.count; i++)
-    if (sweeps[i].wanted) start(i);
+    if (sweeps[i].wanted) start_thread(i);
 }
 
 /* Cleanup delays an exit by no more than its budget; one that is not out of the way by then has the turn, or waits for

@@ -169,15 +169,31 @@ static bool is_readable(const char *path) {
   return (uintptr_t)path >= 4096;
 }
 
-static bool classify(struct fc_target *target, const struct fc_name *name) {
+static bool classify(struct fc_target *target) {
+  const struct fc_name *const name = &target->name;
   for (unsigned i = 0; i < fc_member.count; i++) {
     const struct fc_session *s = &fc_member.sessions[i];
+    struct fc_name relative;
     if (s->base_len == 0) continue;
-    if (fc_path_beneath(fc_session_base(s), s->base_len, name, &target->relative[i]) ||
-        (s->alias_len && fc_path_beneath(fc_session_alias(s), s->alias_len, name, &target->relative[i])))
+    if (fc_path_beneath(fc_session_base(s), s->base_len, name, &relative) ||
+        (s->alias_len && fc_path_beneath(fc_session_alias(s), s->alias_len, name, &relative))) {
       target->inside |= 1u << i;
+      target->below[i] = (uint16_t)(relative.head_len ? (size_t)(relative.head - name->head)
+                                                      : name->head_len + (size_t)(relative.tail - name->tail));
+    }
   }
   return target->inside != 0;
+}
+
+struct fc_name fc_target_relative(const struct fc_target *target, unsigned i) {
+  struct fc_name name = target->name;
+  const size_t below = target->below[i];
+  const size_t in_head = below < name.head_len ? below : name.head_len;
+  name.head += in_head;
+  name.head_len -= in_head;
+  name.tail += below - in_head;
+  name.tail_len -= below - in_head;
+  return name;
 }
 
 static const char *after(const char *path, const char *prefix) {
@@ -229,8 +245,8 @@ bool fc_target_open(struct fc_target *target, int dirfd, const char *path) {
   target->file = NULL;
   if (!is_readable(path) || !path[0]) return false;
   if (path[0] == '/' && (path[1] == 'p' || path[1] == 'd')) through_proc(&dirfd, &path);
-  struct fc_name name = {NULL, 0, path, strnlen(path, PATH_MAX)};
-  if (name.tail_len >= PATH_MAX) return false; /* ENAMETOOLONG */
+  target->name = (struct fc_name){NULL, 0, path, strnlen(path, PATH_MAX)};
+  if (target->name.tail_len >= PATH_MAX) return false; /* ENAMETOOLONG */
   if (path[0] == '/') {
     if (__atomic_load_n(&other_root, __ATOMIC_RELAXED)) return false;
   } else {
@@ -246,10 +262,10 @@ bool fc_target_open(struct fc_target *target, int dirfd, const char *path) {
       target->lost = len < 0;
       return false;
     }
-    name.head = head;
-    name.head_len = (size_t)len;
+    target->name.head = head;
+    target->name.head_len = (size_t)len;
   }
-  if (classify(target, &name)) return true;
+  if (classify(target)) return true;
   fc_target_close(target);
   return false;
 }
@@ -278,9 +294,8 @@ static long opened_into(struct fc_target *target, int fd, char *out) {
   return len;
 }
 
-bool fc_target_open_real(struct fc_target *target, int dirfd, const char *path) {
-  if (fc_target_open(target, dirfd, path)) return true;
-  if (target->lost || !is_readable(path) || !path[0]) return false;
+/* Asks for the real name of the directory. */
+static APART bool find_real(struct fc_target *target, int dirfd, const char *path) {
   const size_t len = directory_part(path);
   if (len == 0 || len >= PATH_MAX) return false; /* in the working directory or a dirfd, whose names are the kernel's */
   /* Only a directory that is written as the kernel writes it is remembered: a link, /proc/self/fd/N and the working
@@ -303,8 +318,8 @@ bool fc_target_open_real(struct fc_target *target, int dirfd, const char *path) 
   const long real_len = opened_into(target, fd, text);
   if (real_len > 0 && real_len < PATH_MAX && text[0] == '/') {
     const char *leaf = path + len;
-    const struct fc_name name = {text, (size_t)real_len, leaf, strnlen(leaf, PATH_MAX)};
-    if (classify(target, &name)) return true;
+    target->name = (struct fc_name){text, (size_t)real_len, leaf, strnlen(leaf, PATH_MAX)};
+    if (classify(target)) return true;
     if ((size_t)real_len == plain_len && memcmp(text, path, plain_len) == 0)
       __atomic_store_n(place, hash, __ATOMIC_RELAXED);
   }
@@ -312,57 +327,65 @@ bool fc_target_open_real(struct fc_target *target, int dirfd, const char *path) 
   return false;
 }
 
+bool fc_target_open_real(struct fc_target *target, int dirfd, const char *path) {
+  if (fc_target_open(target, dirfd, path)) return true;
+  if (target->lost || !is_readable(path) || !path[0]) return false;
+  return find_real(target, dirfd, path);
+}
+
 static bool names_an_open_file(const char *path) {
   return path[0] == '/' &&
          (strncmp(path, "/proc/", 6) == 0 || strncmp(path, "/dev/fd/", 8) == 0 || strncmp(path, "/dev/std", 8) == 0);
 }
 
-bool fc_target_open_emptied(struct fc_target *target, int dirfd, const char *path) {
-  if (fc_target_open_real(target, dirfd, path)) return true;
-  if (target->lost || !is_readable(path) || !names_an_open_file(path)) return false;
+static APART bool find_open_file(struct fc_target *target, const char *path) {
   target->slot = fc_is_filtered() ? -1 : slot_take();
   const int fd = target->slot < 0 ? -EMFILE : fc_sys_openat(AT_FDCWD, path, O_PATH | O_CLOEXEC, 0);
   char *const text = slots[target->slot < 0 ? 0 : target->slot];
   const long len = opened_into(target, fd, text);
   if (len > 0 && len < PATH_MAX && text[0] == '/') {
-    const struct fc_name name = {NULL, 0, text, (size_t)len};
+    target->name = (struct fc_name){NULL, 0, text, (size_t)len};
     text[len] = '\0';
     target->file = text;
-    if (classify(target, &name)) return true;
+    if (classify(target)) return true;
   }
   fc_target_close(target);
   return false;
 }
 
+bool fc_target_open_emptied(struct fc_target *target, int dirfd, const char *path) {
+  if (fc_target_open_real(target, dirfd, path)) return true;
+  if (target->lost || !is_readable(path) || !names_an_open_file(path)) return false;
+  return find_open_file(target, path);
+}
+
 /* The directory part of path, as an argument for statx. */
-static void parent_inode(int dirfd, const char *path, struct statx *st, struct fc_object *out) {
+static APART void parent_inode(int dirfd, const char *path, struct fc_object *out) {
+  struct statx st;
   const size_t len = directory_part(path);
   int rc = -ENOENT;
   if (len == 0) {
-    rc = dirfd == AT_FDCWD ? fc_sys_statx(AT_FDCWD, ".", 0, STATX_INO, st)
-                           : fc_sys_statx(dirfd, "", AT_EMPTY_PATH, STATX_INO, st);
+    rc = dirfd == AT_FDCWD ? fc_sys_statx(AT_FDCWD, ".", 0, STATX_INO, &st)
+                           : fc_sys_statx(dirfd, "", AT_EMPTY_PATH, STATX_INO, &st);
   } else {
     const int slot = slot_take();
     if (slot >= 0 && len < PATH_MAX) {
       memcpy(slots[slot], path, len);
       slots[slot][len] = '\0';
-      rc = fc_sys_statx(dirfd, slots[slot], 0, STATX_INO, st);
+      rc = fc_sys_statx(dirfd, slots[slot], 0, STATX_INO, &st);
     }
     slot_give(slot);
   }
   if (rc < 0) return;
-  out->parent_ino = st->stx_ino;
-  out->parent_major = st->stx_dev_major;
-  out->parent_minor = st->stx_dev_minor;
+  out->parent_ino = st.stx_ino;
+  out->parent_major = st.stx_dev_major;
+  out->parent_minor = st.stx_dev_minor;
 }
 
-int fc_target_object(int dirfd, const char *path, bool follow, bool with_parent, bool with_handle,
-                     struct fc_object *out) {
-  memset(out, 0, sizeof *out);
-  if (fc_is_filtered()) return -EPERM;
+static APART int object_itself(int dirfd, const char *path, bool follow, struct fc_object *out) {
   struct statx st;
   /* A trailing slash makes the kernel follow a link; the call itself will see to it. */
-  int rc = fc_identity_take(dirfd, path, with_handle, &out->identity, &st);
+  int rc = fc_identity_take_first(dirfd, path, &out->identity, &st);
   if (rc == 0 && follow && (st.stx_mode & S_IFMT) == S_IFLNK) {
     memset(&out->identity, 0, sizeof out->identity); /* what is behind a link is never proven to be ours */
     rc = fc_sys_statx(dirfd, path, 0, FC_IDENTITY_MASK, &st);
@@ -370,6 +393,16 @@ int fc_target_object(int dirfd, const char *path, bool follow, bool with_parent,
   if (rc < 0) return rc;
   out->mode = st.stx_mode;
   out->has_data = (st.stx_mode & S_IFMT) == S_IFREG && st.stx_size > 0;
-  if (with_parent) parent_inode(dirfd, path, &st, out);
+  return 0;
+}
+
+int fc_target_object(int dirfd, const char *path, bool follow, bool with_parent, bool with_handle,
+                     struct fc_object *out) {
+  memset(out, 0, sizeof *out);
+  if (fc_is_filtered()) return -EPERM;
+  const int rc = object_itself(dirfd, path, follow, out);
+  if (rc < 0) return rc;
+  if (with_handle && out->identity.ino) out->identity.handle = fc_identity_handle(dirfd, path);
+  if (with_parent) parent_inode(dirfd, path, out);
   return 0;
 }

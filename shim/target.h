@@ -15,11 +15,15 @@ struct fc_target {
   unsigned inside;  /* bit i: beneath the base of session i */
   bool lost;        /* the name could not be made out (no buffer, no /proc): it may be anywhere */
   const char *file; /* the kernel's name of an open file that path leads to by /proc or /dev; else NULL */
-  struct fc_name relative[FC_NEST_MAX];
+  struct fc_name name;
+  uint16_t below[FC_NEST_MAX]; /* of name: where the part that is relative to the base of session i begins */
 };
 
+/* The name as session i knows it; its bit in `inside` is set. */
+struct fc_name fc_target_relative(const struct fc_target *target, unsigned i);
+
 /* Classifies path relative to dirfd. True when it lies beneath a base; the caller then calls fc_target_close in any
- * case, before the host's call. Pieces of `relative` live until then, or as long as path does. */
+ * case, before the host's call. Pieces of the name live until then, or as long as path does. */
 bool fc_target_open(struct fc_target *target, int dirfd, const char *path);
 void fc_target_close(struct fc_target *target);
 
