@@ -107,6 +107,7 @@ static void track(struct fc_registry *r, const struct fc_replayed *rec, const ch
   node->created = node->since = rec->sequence;
   node->is_dir = (rec->start.flags & FC_REC_DIR) != 0;
   node->asked = node->tree = node->expected = false;
+  node->adopted = rec->start.type == FC_REC_ADOPT;
 }
 
 /* The owner's word (TRACK). */

@@ -55,6 +55,7 @@ struct fc_node {
   uint16_t leaf_len;
   bool tracked;  /* an object of the session's stands here, by the records */
   bool asked;    /* because the owner asked for it (TRACK): that is the proof, and no rule of ownership.h is needed */
+  bool adopted;  /* tracked, and made by no process of this session: another session has handed it over */
   bool tree;     /* asked: with all that is in it */
   bool expected; /* asked: nothing stood here when it was */
   bool reserved; /* N1: the name is the user's until the session ends */

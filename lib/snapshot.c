@@ -15,6 +15,7 @@ enum node_bits {
   TREE = 64,
   EXPECTED = 128,
   KEPT = 256,
+  ADOPTED = 512,
   WHY_SHIFT = 16
 };
 enum process_bits { OUTSIDE = 1, JOINED = 2, EXEC_OPEN = 4, CHILD_ARRIVED = 8 };
@@ -112,14 +113,15 @@ static bool put_nodes(const struct writer *w, char *path) {
     if (!n->parent || !matters(r, n)) continue;
     const size_t len = fc_registry_path(n, path, FC_REPLAY_PATH_MAX);
     if (len == 0) return false;
-    const struct node_state state = {
-        .created = n->created,
-        .since = n->since,
-        .used_at = n->used_at,
-        .data_moved = n->data_moved,
-        .bits = (fc_ownership_tracked(r, n) ? TRACKED : 0u) | (n->reserved ? RESERVED : 0u) |
-                (n->is_dir ? DIRECTORY : 0u) | (n->used ? USED : 0u) | (n->seen ? SEEN : 0u) | (n->asked ? ASKED : 0u) |
-                (n->tree ? TREE : 0u) | (n->expected ? EXPECTED : 0u) | (n->kept ? KEPT : 0u) | why_bits(r, n)};
+    const struct node_state state = {.created = n->created,
+                                     .since = n->since,
+                                     .used_at = n->used_at,
+                                     .data_moved = n->data_moved,
+                                     .bits = (fc_ownership_tracked(r, n) ? TRACKED : 0u) |
+                                             (n->reserved ? RESERVED : 0u) | (n->is_dir ? DIRECTORY : 0u) |
+                                             (n->used ? USED : 0u) | (n->seen ? SEEN : 0u) | (n->asked ? ASKED : 0u) |
+                                             (n->tree ? TREE : 0u) | (n->expected ? EXPECTED : 0u) |
+                                             (n->kept ? KEPT : 0u) | (n->adopted ? ADOPTED : 0u) | why_bits(r, n)};
     const struct fc_record record = {.type = FC_REC_CK_NODE,
                                      .pid = n->pid,
                                      .time_ns = n->born_ns,
@@ -233,6 +235,7 @@ static void restore_node(struct fc_registry *r, const struct fc_replayed *rec, c
   n->tree = state->bits & TREE;
   n->expected = (state->bits & EXPECTED) && n->identity.ino == 0;
   n->kept = state->bits & KEPT;
+  n->adopted = state->bits & ADOPTED;
   n->why = (uint8_t)(state->bits >> WHY_SHIFT);
 }
 

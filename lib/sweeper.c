@@ -124,7 +124,7 @@ static bool choose(struct sweeper *s, struct candidates *c) {
     if (!fc_ownership_tracked(&s->reaper.registry, n)) continue;
     *(n->is_dir ? &s->result->tracked_dirs : &s->result->tracked_files) += 1;
     if (scope) {
-      if (s->sweep->what == FC_SWEEP_PROCESS && n->pid != s->sweep->creator) continue;
+      if (s->sweep->what == FC_SWEEP_PROCESS && (n->pid != s->sweep->creator || n->adopted)) continue;
     } else {
       if (p->ttl_ns == FC_INFINITY_NS) continue;
       /* By mtime a file may be old when it is made. */

@@ -1,7 +1,7 @@
 /* hook_open: the entry points that open and may create.
  *
  * Proof of creation (never stat first): the caller's call with O_EXCL added. Success means created. On any error the
- * caller's exact call is made, so flags, errno and effects are its own; EEXIST says that the name was there before.
+ * caller's exact call is made, so flags, errno and effects are its own; the name counts as one that was there before.
  * With the caller's own O_EXCL success is proof, but never together with O_PATH, which drops the other flags. O_TMPFILE
  * never gets O_EXCL: the file could not be linked any more. No buffer is held over the call: open is a cancellation
  * point.
@@ -87,13 +87,14 @@ int fc_open(enum fc_open_entry entry, const struct fc_raw *raw, int dirfd, const
         fc_record_created(dirfd, path, fd, false);
       return fd;
     }
+    /* Another error than EEXIST may have been that of a moment, or the probe's alone (no descriptor left, a filter). */
     const bool existed = errno == EEXIST;
-    const bool late = existed && !truncates && overwrites(flags);
-    if (existed && !late) fc_record_used(dirfd, path, -1, truncates);
+    const bool late = !truncates && (!existed || overwrites(flags));
+    if (!late) fc_record_used(dirfd, path, -1, truncates);
     errno = saved;
     const int opened = real_entry(entry, raw, dirfd, path, flags, mode);
     /* Nothing has been written yet, and the open file is cheaper to look at than its name. */
-    if (late && opened >= 0) fc_record_used(dirfd, path, opened, true);
+    if (late && opened >= 0) fc_record_used(dirfd, path, opened, overwrites(flags));
     return opened;
   }
   if (truncates && !(flags & O_EXCL)) fc_record_used(dirfd, path, -1, true);
@@ -160,7 +161,7 @@ static void make_first(const char *path, const char *mode) {
   if (fd >= 0) {
     fc_record_created(AT_FDCWD, path, fd, false);
     (void)fc_sys_close(fd);
-  } else if (errno == EEXIST) {
+  } else if (errno != ENOENT) {
     fc_record_used(AT_FDCWD, path, -1, mode[0] == 'w');
   }
   errno = saved;
@@ -203,7 +204,7 @@ static FILE *fc_fopen(FILE *(*real)(const char *, const char *), const char *pat
     return file; /* cppcheck-suppress returnDanglingLifetime ; a stream does not keep the mode's address */
   }
   /* With an x of the caller's own the call will fail again. */
-  if (errno == EEXIST && !is_exclusive(mode)) fc_record_used(AT_FDCWD, path, -1, mode[0] == 'w');
+  if (errno != ENOENT && !is_exclusive(mode)) fc_record_used(AT_FDCWD, path, -1, mode[0] == 'w');
   errno = saved;
   return real(path, mode);
 }

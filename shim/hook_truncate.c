@@ -14,7 +14,7 @@ void fc_truncating(const char *path, int64_t length) {
 static __attribute__((noinline)) bool gets_shorter(int fd, int64_t length) {
   struct statx st;
   const int rc = fc_sys_statx(fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_SIZE, &st);
-  if (rc < 0) return rc != -EBADF;
+  if (rc < 0) return rc != -EBADF; /* it may */
   return (st.stx_mode & S_IFMT) == S_IFREG && st.stx_size > (uint64_t)length;
 }
 

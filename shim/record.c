@@ -150,10 +150,8 @@ void fc_record_linked(int old_dirfd, const char *old_path, int new_dirfd, const 
   fc_target_close(&new_target);
 }
 
-/* The call will meet the same error, and change nothing. */
-static bool will_fail(int rc) {
-  return rc == -ENOENT || rc == -ENOTDIR || rc == -ELOOP || rc == -EACCES || rc == -ENAMETOOLONG;
-}
+/* The call will meet the same error, and change nothing. Not so EACCES, which may be that of a filter. */
+static bool will_fail(int rc) { return rc == -ENOENT || rc == -ENOTDIR || rc == -ELOOP || rc == -ENAMETOOLONG; }
 
 /* Where there is nothing, nothing is emptied. */
 static __attribute__((noinline)) bool may_be_there(int dirfd, const char *path) {

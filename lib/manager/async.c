@@ -296,9 +296,9 @@ static void stop(void *part) {
   (void)pthread_mutex_unlock(&async->lock);
   /* No worker is started any more. */
   for (size_t i = 0; i < async->started; i++) (void)pthread_join(async->workers[i].thread, NULL);
-  async->started = 0;
   while (dispatch(async) > 0) continue;
   (void)pthread_mutex_lock(&async->lock);
+  async->started = 0;
   if (async->eventfd >= 0) (void)close(async->eventfd);
   async->eventfd = -1;
   (void)pthread_mutex_unlock(&async->lock);

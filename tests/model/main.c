@@ -1,19 +1,7 @@
 /* The model test: lists of actions, run by real processes under the shim, against a plain model of who owns which name.
  *
- *   model [--lists N] [--seconds T] [--seed S] [--actions K] [--mode bare|guardian|both|each] [--jobs N] [--list-file
- * FILE]...
- *         [--build DIR] [--fixed DIR] [--keep DIR] [--kill-anytime] [--self-check] [-v]
- *
- * Ends after N lists, or at the first list that begins after T seconds (0, the default: no limit).
- *
- * The lists in tests/model/lists run first, in both modes. `each` (the default) runs every other random list in bare
- * mode and the rest under a guardian; the list of a seed and number has the same mode each time. A list that fails is
- * shortened while it still fails, printed, and kept as a file for --list-file. Exit status: 0 all is well, 1 a list
- * failed, 2 usage, 77 nothing to test is built.
- *
- * It all happens below TMPDIR or, without one, in /dev/shm. Not on overlayfs and FUSE, which keep no locks.
- *
- * --self-check asks whether the judge is any good (self_check.h), and needs no shim.
+ * Responsible for: choosing the lists (help() below), running them in several jobs at once, and saying what was found.
+ * Must never: go on quietly after a list that failed.
  */
 #include "../harness/harness_row.h"
 #include "self_check.h"
@@ -152,7 +140,7 @@ static bool run_job(const struct options *options, int job, const char *scratch,
   const struct settings settings = {options->build, own, RULE_NONE, options->verbose};
   const unsigned long long first_seed = options->seed * 1000003ULL;
   if (options->self_check) {
-    const struct self_check check = {&settings, first_seed, options->lists, options->actions};
+    const struct self_check check = {&settings, first_seed, options->lists, options->actions, job, options->jobs};
     return self_check(&check);
   }
   srand((unsigned)options->seed + (unsigned)job);
@@ -252,23 +240,36 @@ static bool built(const struct options *options) {
   return true;
 }
 
-static int usage(void) {
-  fprintf(
-      stderr,
-      "usage: model [--lists N] [--seconds T] [--seed S] [--actions K] [--mode bare|guardian|both|each] [--jobs N]\n"
-      "             [--list-file FILE]... [--build DIR] [--fixed DIR] [--keep DIR] [--kill-anytime]\n"
-      "             [--self-check] [-v]\n");
-  return 2;
+static void help(FILE *out) {
+  fputs(
+      "usage: model [OPTION...]\n"
+      "Runs random lists of actions by real processes under filecleanup, beside a plain model of who owns which name:\n"
+      "what must stay and is missing, what must go and is there, and what a program sees otherwise, is a violation.\n"
+      "  --lists N          so many random lists (1000)\n"
+      "  --seed S           which ones (1): the same seed makes the same lists\n"
+      "  --seconds T        no list begins after T seconds (0: no limit); for hours: --lists 100000000 --seconds 36000\n"
+      "  --actions K        about so many actions in a list (30)\n"
+      "  --mode WHICH       bare (LD_PRELOAD), guardian (filecleanup run), both, or each: one or the other by turns\n"
+      "                     (each; the fixed lists run in both)\n"
+      "  --kill-anytime     processes are killed inside actions in every list, not in one of eight\n"
+      "  --jobs N           so many lists at once (two for each processor)\n"
+      "  --list-file FILE   this list and no random ones; again for more (tests/model/actions.h has the language)\n"
+      "  --fixed DIR        the lists in *.list run first (tests/model/lists)\n"
+      "  --build DIR        what is tested\n"
+      "  --keep DIR         where a list that failed is kept, made as short as it still fails (the build directory)\n"
+      "  --self-check       asks whether the judge is any good: a cleaner without one of the rules must be found guilty\n"
+      "  -v, --verbose      each action as it is done\n"
+      "Status: 0 all is well, 1 a list failed, 2 usage, 77 nothing to test is built.\n",
+      out);
 }
 
 int main(int argc, char **argv) {
-  static const struct option longs[] = {{"lists", 1, NULL, 'l'},        {"seconds", 1, NULL, 't'},
-                                        {"seed", 1, NULL, 's'},         {"actions", 1, NULL, 'a'},
-                                        {"mode", 1, NULL, 'm'},         {"jobs", 1, NULL, 'j'},
-                                        {"list-file", 1, NULL, 'f'},    {"build", 1, NULL, 'b'},
-                                        {"fixed", 1, NULL, 'x'},        {"keep", 1, NULL, 'k'},
-                                        {"kill-anytime", 0, NULL, 'K'}, {"self-check", 0, NULL, 'S'},
-                                        {"verbose", 0, NULL, 'v'},      {NULL, 0, NULL, 0}};
+  static const struct option longs[] = {
+      {"lists", 1, NULL, 'l'},     {"seconds", 1, NULL, 't'},      {"seed", 1, NULL, 's'},
+      {"actions", 1, NULL, 'a'},   {"mode", 1, NULL, 'm'},         {"jobs", 1, NULL, 'j'},
+      {"list-file", 1, NULL, 'f'}, {"build", 1, NULL, 'b'},        {"fixed", 1, NULL, 'x'},
+      {"keep", 1, NULL, 'k'},      {"kill-anytime", 0, NULL, 'K'}, {"self-check", 0, NULL, 'S'},
+      {"help", 0, NULL, 'h'},      {"verbose", 0, NULL, 'v'},      {NULL, 0, NULL, 0}};
   static struct options options = {
       .lists = 1000, .seed = 1, .actions = 30, .bare = true, .guardian = true, .alternate = true};
   char fixed[512], build[PATH_MAX], commas[3][32];
@@ -320,10 +321,17 @@ int main(int argc, char **argv) {
     case 'v':
       options.verbose = true;
       break;
+    case 'h':
+      help(stdout);
+      return 0;
     default:
-      return usage();
+      help(stderr);
+      return 2;
     }
-  if (optind < argc || options.actions < 1 || options.actions > ACTIONS_MAX - 40) return usage();
+  if (optind < argc || options.actions < 1 || options.actions > ACTIONS_MAX - 40) {
+    help(stderr);
+    return 2;
+  }
   if (!realpath(options.build, build)) {
     fprintf(stderr, "model: %s: %s\n", options.build, strerror(errno));
     return 77;
@@ -332,7 +340,7 @@ int main(int argc, char **argv) {
   if (!options.keep) options.keep = build;
   if (!built(&options)) return 77;
   if (fixed[0]) add_fixed_lists(&options, fixed);
-  if (options.jobs < 1 || options.jobs > JOBS_MAX || options.verbose || options.self_check) options.jobs = 1;
+  if (options.jobs < 1 || options.jobs > JOBS_MAX || options.verbose) options.jobs = 1;
   (void)signal(SIGPIPE, SIG_IGN);
 
   struct tally sum = {0};

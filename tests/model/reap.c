@@ -302,8 +302,9 @@ static enum sure sweep_verdict(const struct model *m, const struct claim *claim,
 static void sweep_name(struct model *m, const struct claim *claim, enum sure verdict) {
   if (verdict == YES) {
     m->gone[m->gone_count++] = m->world.names[world_find(&m->world, claim->path)];
+    const bool is_dir = world_kind(&m->world, claim->path) == KIND_DIR;
     world_remove(&m->world, claim->path);
-    claim_drop(m, claim->session, claim->path);
+    if (!is_dir) claim_drop(m, claim->session, claim->path); /* see on_own_ground */
   } else if (verdict == MAYBE && !may_be_gone(m, claim->path)) {
     path_set(m->may[m->may_count++], claim->path);
   }

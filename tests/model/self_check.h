@@ -15,6 +15,7 @@ struct self_check {
   unsigned long long first_seed;
   long lists;
   int actions;
+  int job, jobs; /* of them each takes its share of the lists, and of the rules */
 };
 
 bool self_check(const struct self_check *check);
