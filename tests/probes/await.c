@@ -1,5 +1,5 @@
-/* await PATH: returns 0 as soon as PATH exists, 1 after five minutes, which no test takes. One process that waits, where a shell loop would
- * start hundreds. */
+/* await PATH: returns 0 as soon as PATH exists, 1 after five minutes, which no test takes. One process that waits,
+ * where a shell loop would start hundreds. */
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>

@@ -205,18 +205,21 @@ static void expect_theirs(struct fct_world *world, const char *who) {
 #define NOT_AT_START "FILECLEANUP_ON_STARTUP=0"
 
 Test(recursive, spares_what_another_session_has_kept) {
+  fct_need_birth_times();
   expect_theirs(ended_between(FCT_LIST(NOT_AT_START, "FILECLEANUP_ON_EXIT=keep"), ":", 0), "one that keeps");
   expect_theirs(ended_between(FCT_LIST(NOT_AT_START, "FILECLEANUP_ON_EXIT=keep-on-failure"), "exit 3", 3),
                 "one that has failed");
 }
 /* Whose end has not been made up for either: its own policy decides of it. */
 Test(recursive, spares_what_another_killed_session_made) {
+  fct_need_birth_times();
   struct fct_world *world =
       ended_between(FCT_LIST(NOT_AT_START, "FILECLEANUP_ON_EXIT=keep-on-failure"), "kill -9 $$", 128 + SIGKILL);
   expect_theirs(world, "one that was killed");
 }
 /* A file in use puts the first end off; until the next one somebody else makes something there. */
 Test(recursive, spares_what_was_made_behind_the_first_try_of_the_end) {
+  fct_need_birth_times();
   struct fct_world *world = fct_world_new();
   const struct fct_result first =
       FCT_EXECUTE(world, .mode = FCT_BARE, .env = FCT_LIST(RECURSIVE),
@@ -238,6 +241,7 @@ Test(recursive, spares_what_was_made_behind_the_first_try_of_the_end) {
 }
 /* Two that are to be removed do not keep each other's directories for ever. */
 Test(recursive, leaves_nothing_when_both_are_to_be_removed) {
+  fct_need_birth_times();
   struct fct_world *world = ended_between(FCT_LIST(NOT_AT_START, RECURSIVE), "kill -9 $$", 128 + SIGKILL);
   for (int i = 0; i < 2; i++)
     cr_expect_eq(FCT_EXECUTE(world, .script = "$FC_COMMAND sweep -q --base \"$BASE\"", .limit_s = 60).status, 0);

@@ -54,13 +54,24 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
   return remove(path);
 }
 
+/* Where the state directory stands or will stand: the root, or a directory elsewhere. */
+static void place_of_state(const char *state, char out[PATH_MAX]) {
+  (void)snprintf(out, PATH_MAX, "%s", state);
+  char *slash = strrchr(out, '/');
+  if (slash) *slash = '\0';
+}
+
 bool library_place_remove(const char *root, const char *state) {
   char elsewhere[PATH_MAX];
-  (void)snprintf(elsewhere, sizeof elsewhere, "%s", state);
-  char *slash = strrchr(elsewhere, '/');
-  if (slash) *slash = '\0';
+  place_of_state(state, elsewhere);
   const bool gone = strcmp(elsewhere, root) == 0 || nftw(elsewhere, remove_entry, 16, FTW_DEPTH | FTW_PHYS) == 0;
   return nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS) == 0 && gone;
+}
+
+bool library_place_give(const char *root, const char *state, uid_t uid) {
+  char elsewhere[PATH_MAX];
+  place_of_state(state, elsewhere);
+  return chown(root, uid, (gid_t)uid) == 0 && chown(elsewhere, uid, (gid_t)uid) == 0;
 }
 
 void library_world_end(struct library_world *world) {

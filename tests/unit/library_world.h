@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include "filecleanup.h"
 
@@ -23,6 +24,8 @@ struct library_world {
  * could. */
 void library_place_make(char *root, size_t root_size, char *state, size_t state_size, const char *otherwise);
 bool library_place_remove(const char *root, const char *state);
+/* Gives both to another user. */
+bool library_place_give(const char *root, const char *state, uid_t uid);
 
 /* The options may be changed between the two. */
 void library_world_prepare(struct library_world *world);

@@ -52,6 +52,8 @@ Test(seccomp, what_depends_on_arguments_counts_with_all_its_answers) {
                    RETURN(SECCOMP_RET_ERRNO | EPERM)));
   cr_expect_not(SPARES(LOAD(nr), IF(SYS_openat, 0, 3), LOAD(args[2]), IF(0, 0, 2), RETURN(SECCOMP_RET_ALLOW),
                        RETURN(SECCOMP_RET_ALLOW), RETURN(SECCOMP_RET_KILL_PROCESS)));
+  cr_expect_not(SPARES(LOAD(nr), IF(SYS_openat, 0, 3), LOAD(args[2]), IF(0, 0, 1), RETURN(SECCOMP_RET_KILL_PROCESS),
+                       RETURN(SECCOMP_RET_ALLOW)));
   cr_expect_not(SPARES(LOAD(args[0]), BPF_STMT(BPF_RET | BPF_A, 0)));
 }
 
