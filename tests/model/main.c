@@ -340,6 +340,7 @@ int main(int argc, char **argv) {
   if (fixed[0]) add_fixed_lists(&options, fixed);
   if (options.jobs < 1 || options.jobs > JOBS_MAX || options.verbose) options.jobs = 1;
   (void)signal(SIGPIPE, SIG_IGN);
+  (void)setvbuf(stdout, NULL, _IOLBF, 0); /* the jobs' lines, whole and as they come */
 
   struct tally sum = {0};
   const time_t began = time(NULL);
