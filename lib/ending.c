@@ -74,7 +74,7 @@ static void tell_unseen(struct fc_reaper *r, unsigned members) {
 }
 
 static enum fc_end_outcome finish(struct fc_reaper *r, const char *name) {
-  fc_quarantine_end(&r->quarantine);
+  if (fc_quarantine_end(&r->quarantine) < 0) r->result->failed++;
   __atomic_fetch_add(&r->journal.words->leaked, (uint32_t)r->result->leaked, __ATOMIC_RELAXED);
   const struct fc_reap_result *done = r->result;
   fc_log_write(&r->log, FC_LOG_INFO,

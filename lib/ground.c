@@ -187,7 +187,7 @@ bool fc_ground_appeared(const struct fc_ground *g, const struct fc_node *node, c
   if (!(st->stx_mask & STATX_BTIME) || st->stx_uid != g->header->uid) return false;
   if ((st->stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) && (st->stx_attributes & STATX_ATTR_MOUNT_ROOT)) return false;
   const int64_t birth = fc_sys_in_ns(st->stx_btime.tv_sec, st->stx_btime.tv_nsec);
-  return birth >= node->asked_ns && birth <= fc_sys_realtime();
+  return birth >= node->asked_ns && birth <= g->until_ns;
 }
 
 bool fc_ground_moved_in(struct fc_ground *g, const struct fc_node *node, const struct statx *st) {

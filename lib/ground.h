@@ -17,6 +17,7 @@ struct fc_ground {
   int base_fd;
   uint32_t base_major; /* the base's device now; it may differ from the recorded one after a reboot */
   uint32_t base_minor;
+  int64_t until_ns; /* CLOCK_REALTIME: what was born later, and no record speaks of, is not the session's */
 };
 
 enum fc_ground_kind {
@@ -48,8 +49,8 @@ bool fc_ground_moved_in(struct fc_ground *ground, const struct fc_node *node, co
 bool fc_ground_follow_links(struct fc_ground *ground, int64_t deadline_ns);
 
 /* Something has appeared where the owner had asked for it before (TRACK), at the node or below it: born since, by the
- * session's user. A file system's clock that was set back before the owner asked is not seen; one that is ahead of now
- * proves nothing. */
+ * session's user, while the session can have lived. A file system's clock that was set back before the owner asked is
+ * not seen; one that is ahead of now proves nothing. */
 bool fc_ground_appeared(const struct fc_ground *ground, const struct fc_node *node, const struct statx *st);
 
 /* KEEP: a glob matches path or one of the directories above it. */

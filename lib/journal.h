@@ -166,9 +166,12 @@ struct fc_head_words {
   uint32_t next;        /* the next free cell */
   uint32_t outside;     /* records that others than members have written */
   uint32_t abandoned_s; /* when the owner gave a manager's session up for a child, CLOCK_BOOTTIME in seconds; 0 = not */
-  uint32_t pad2[13];
+  uint32_t pad1;
+  int64_t reaped_ns; /* when the end was first tried, CLOCK_REALTIME; 0 = not yet */
+  uint32_t pad2[10];
 };
 _Static_assert(sizeof(struct fc_head_words) == 128, "header layout");
+_Static_assert(offsetof(struct fc_head_words, reaped_ns) == 80, "header layout");
 
 /* Where reading begins. Two of them stand behind the words; the valid one with the greater generation counts, and the
  * other is the next to be written, so that a kill in between leaves the old one in force. */

@@ -368,6 +368,8 @@ static void captured(struct fc_registry *r, const struct fc_replayed *rec) {
 
 void fc_ownership_apply(struct fc_registry *r, const struct fc_replayed *rec) {
   r->records++;
+  if (rec->result == FC_RESULT_FAILED && rec->start.type == FC_REC_TRACK && r->heeds_taken_back && rec->path[0])
+    (void)fc_registry_find(r, rec->path, true);
   if (rec->result == FC_RESULT_FAILED && rec->start.type != FC_REC_EXEC) return;
   struct fc_process *process;
   switch ((enum fc_record_type)rec->start.type) {

@@ -46,7 +46,13 @@ static int64_t record_capture(struct fc_reaper *r, const char *path, const struc
   return fc_journal_append(r->captures, &record);
 }
 
-static void give_back(struct fc_reaper *r, const char *slot, int dirfd, const char *path) {
+/* What is no failure: somebody has put another object there, or something into the directory, or has moved it away. */
+static bool is_somebodys(int rc) {
+  return rc == -ESTALE || rc == -ENOTEMPTY || rc == -EEXIST || rc == -ENOENT || rc == -ENOTDIR || rc == -ELOOP ||
+         rc == -EXDEV;
+}
+
+static void give_back(struct fc_reaper *r, const char *slot, int dirfd, const char *path, int why) {
   const char *slash = strrchr(path, '/');
   const char *leaf = slash ? slash + 1 : path;
   char where[NAME_MAX + 1];
@@ -65,8 +71,14 @@ static void give_back(struct fc_reaper *r, const char *slot, int dirfd, const ch
   if (fd >= 0 && fd != dirfd) (void)fc_sys_close(fd);
   if (rc == 0) {
     r->result->restored++;
-    fc_log_write(&r->log, FC_LOG_WARN, "%s/%s was replaced while it was being removed; what was found there is at %s",
-                 r->header->base, path, where);
+    if (is_somebodys(why) || why == -EBUSY) {
+      fc_log_write(&r->log, FC_LOG_WARN, "%s/%s was replaced while it was being removed; what was found there is at %s",
+                   r->header->base, path, where);
+    } else {
+      r->result->failed++; /* the next try may do it */
+      fc_log_write(&r->log, FC_LOG_WARN, "cannot remove %s/%s: error %d; it is at %s", r->header->base, path, -why,
+                   where);
+    }
   } else if (rc != -ENOENT) {
     r->result->failed++;
     fc_log_write(&r->log, FC_LOG_ERROR, "cannot put %s back from %s/%s: error %d; it is safe there", path,
@@ -136,30 +148,30 @@ static bool parent_path(const char *path, char *out) {
 }
 
 /* The directory in hand, which holds the name at path, is still where its own path says, beneath the base: moved out of
- * it, what it holds is the mover's. */
-static bool place_stands(struct fc_reaper *r, const struct place *place, const char *path) {
+ * it, what it holds is the mover's. Returns 0, -ESTALE, or -errno when that cannot be told now. */
+static int place_stands(struct fc_reaper *r, const struct place *place, const char *path) {
   const struct fc_node *dir = place->node;
   struct statx st;
-  if (dir && !dir->parent) return true;
+  int rc;
+  if (dir && !dir->parent) return 0;
   if (dir && !dir->parent->parent) {
-    if (fc_sys_statx(r->base_fd, fc_registry_leaf(dir), AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, STATX_INO, &st) < 0)
-      return false;
+    rc = fc_sys_statx(r->base_fd, fc_registry_leaf(dir), AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, STATX_INO, &st);
   } else {
     const bool known = dir ? fc_registry_path(dir, r->path2, FC_REAPER_PATH_BYTES) > 0 : parent_path(path, r->path2);
-    if (!known) return false;
-    int rc;
+    if (!known) return -ESTALE;
     if (strchr(r->path2, '/')) {
       const int fd = fc_beneath_open(r->base_fd, r->path2);
-      if (fd < 0) return false;
+      if (fd < 0) return fd;
       rc = fc_sys_statx(fd, "", AT_EMPTY_PATH, STATX_INO, &st);
       (void)fc_sys_close(fd);
     } else { /* one step beneath the base: no link can be on the way */
       rc = fc_sys_statx(r->base_fd, r->path2, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, STATX_INO, &st);
     }
-    if (rc < 0) return false;
   }
-  return st.stx_ino == place->identity.ino && st.stx_dev_major == place->identity.dev_major &&
-         st.stx_dev_minor == place->identity.dev_minor;
+  if (rc < 0) return rc;
+  const bool same = st.stx_ino == place->identity.ino && st.stx_dev_major == place->identity.dev_major &&
+                    st.stx_dev_minor == place->identity.dev_minor;
+  return same ? 0 : -ESTALE;
 }
 
 /* Somebody may still work with our files: this session's own, a process that was never seen to arrive, a neighbour. A
@@ -184,6 +196,12 @@ static bool is_in_use(struct fc_reaper *r, struct fc_lease *lease, const struct 
 /* Capture, verify, delete one name. */
 static enum verdict capture_and_remove(struct fc_reaper *r, const struct found *f, const struct fc_lease *lease) {
   char slot[FC_SLOT_NAME_BYTES];
+  /* Every name of a directory that was moved out would else vanish for a moment before it is given back. */
+  if (fc_identity_same_inode(&r->moved, &f->place->identity) && place_stands(r, f->place, f->path) != 0) {
+    r->error = -ESTALE;
+    r->result->replaced++;
+    return SPARED;
+  }
   int rc = fc_quarantine_open(&r->quarantine, true);
   const int64_t index = rc < 0 ? -1 : record_capture(r, f->path, &f->identity);
   if (index < 0) {
@@ -212,18 +230,22 @@ static enum verdict capture_and_remove(struct fc_reaper *r, const struct found *
   const bool sees = fc_reaper_look_around(r);
   const bool wanted = fc_neighbour_using(r->neighbours.first, f->path) || !is_still(r, f) ||
                       (r->spares && r->spares(r->spares_context, f->path));
-  if (!sees || wanted)
+  if (!sees || wanted) {
     rc = -EBUSY;
-  else
-    rc = place_stands(r, f->place, f->path) ? remove_slot(r, slot, &f->identity, MODE_IS(&f->st, S_IFDIR), lease)
-                                            : -ESTALE;
+  } else {
+    rc = place_stands(r, f->place, f->path);
+    if (rc == 0)
+      rc = remove_slot(r, slot, &f->identity, MODE_IS(&f->st, S_IFDIR), lease);
+    else if (rc == -ESTALE)
+      r->moved = f->place->identity;
+  }
   if (rc == 0) {
     if (MODE_IS(&f->st, S_IFREG)) r->result->bytes += f->st.stx_size;
     return GONE;
   }
   r->error = rc;
   if (rc == -EBUSY) r->result->in_use++;
-  give_back(r, slot, f->place->fd, f->path);
+  give_back(r, slot, f->place->fd, f->path, rc);
   return SPARED;
 }
 
@@ -330,10 +352,15 @@ static void remove_file(struct fc_reaper *r, const struct place *place, struct f
   if (remove_found(r, &f)) r->result->files++;
 }
 
-/* What spares a name that no hook has seen: KEEP, companions and devices as ever, and a neighbour whose hooks have. */
+/* What spares a name that no hook has seen: KEEP, companions and devices as ever, and another session whose hooks have:
+ * one that lives, that was kept, or that is over and has yet to be ended by its own policy. */
 static bool is_spared_unseen(struct fc_reaper *r, const struct found *f) {
   if (!fc_identity_proves(&f->identity) || MODE_IS(&f->st, S_IFCHR) || MODE_IS(&f->st, S_IFBLK)) return true;
-  if (fc_ground_kept(r->header, f->path) || fc_neighbour_below(r->neighbours.first, f->path)) return true;
+  if (fc_ground_kept(r->header, f->path)) return true;
+  if (!fc_neighbours_read_silent(&r->neighbours, r->dirfd, r->header->id, &r->registry.arena)) return true;
+  const enum fc_neighbour_word word = fc_neighbours_know(&r->neighbours, f->path);
+  if (word == FC_NEIGHBOUR_ENDS) r->result->in_use++; /* the next try, behind its end */
+  if (word != FC_NEIGHBOUR_NONE) return true;
   struct fc_node *dir = parent_path(f->path, r->path2) ? fc_registry_find(&r->registry, r->path2, true) : NULL;
   return !dir || fc_ground_is_companion(&r->ground, dir, f->place->fd, f->leaf);
 }
@@ -366,9 +393,10 @@ static void remove_directory(struct fc_reaper *r, const struct place *place, str
   if ((dirs == FC_DIRS_KEEP && !node->asked) || !find(r, place, node, &f)) return;
   const int fd = fc_beneath_open(place->fd, f.leaf);
   if (fd >= 0 && (dirs == FC_DIRS_RECURSIVE || node->tree) && !r->live)
-    fc_unseen_below(&r->registry, node, fd, r->path, r->header->uid, remove_unseen, r);
+    fc_unseen_below(&r->registry, node, fd, r->path, r->header->uid, r->ground.until_ns, remove_unseen, r);
   const int empty = fd < 0 ? fd : fc_list_is_empty(fd, r->list);
   if (fd >= 0) (void)fc_sys_close(fd);
+  if (empty < 0 && !is_somebodys(empty)) count_failure(r, empty);
   if (empty != 1) {
     /* What keeps it may be a neighbour's: then it dies with the neighbour. */
     struct fc_neighbour *heir = r->live ? NULL : fc_neighbour_below(r->neighbours.first, r->path);
@@ -457,19 +485,23 @@ static void empty_place(struct fc_reaper *r, struct place *place) {
 }
 
 void fc_reaper_recover(struct fc_reaper *r) {
-  if (fc_quarantine_open(&r->quarantine, false) < 0) return;
-  char *buffer = fc_arena_alloc(&r->registry.arena, FC_LIST_BYTES);
-  if (!buffer) return;
+  int rc = fc_quarantine_open(&r->quarantine, false);
+  if (rc == -ENOENT || rc == -EPERM) return; /* EPERM: somebody else's directory */
+  char *buffer = rc < 0 ? NULL : fc_arena_alloc(&r->registry.arena, FC_LIST_BYTES);
+  if (!buffer) {
+    r->result->failed++; /* it may hold something of somebody's: the session stays for the next try */
+    return;
+  }
   struct fc_list list;
   struct fc_entry entry;
   fc_list_begin(&list, r->quarantine.fd, buffer);
-  while (fc_list_next(&list, &entry) == 1) {
+  while ((rc = fc_list_next(&list, &entry)) == 1) {
     uint32_t number;
     const struct fc_capture *capture = NULL;
     if (fc_quarantine_slot_number(entry.name, &number))
       for (capture = r->registry.captures; capture && capture->slot != number;) capture = capture->next;
     if (!capture) {
-      give_back(r, entry.name, r->base_fd, entry.name); /* no record: nothing may be deleted */
+      give_back(r, entry.name, r->base_fd, entry.name, -ESTALE); /* no record: nothing may be deleted */
       continue;
     }
     struct fc_node *node = fc_registry_find(&r->registry, capture->path, false);
@@ -480,16 +512,17 @@ void fc_reaper_recover(struct fc_reaper *r) {
                       fc_ground_same(&r->ground, &capture->identity, &now) &&
                       fc_ground_same(&r->ground, &node->identity, &now);
     if (!ours) {
-      give_back(r, entry.name, -1, capture->path);
+      give_back(r, entry.name, -1, capture->path, -ESTALE);
     } else {
       const struct fc_lease none = {-1};
-      const int rc = remove_slot(r, entry.name, &node->identity, node->is_dir, &none);
+      rc = remove_slot(r, entry.name, &node->identity, node->is_dir, &none);
       if (rc == 0)
         *(node->is_dir ? &r->result->dirs : &r->result->files) += 1;
       else
-        give_back(r, entry.name, -1, capture->path);
+        give_back(r, entry.name, -1, capture->path, rc);
     }
   }
+  if (rc < 0) r->result->failed++;
 }
 
 /* Children before parents, so that a directory is looked at when its own names have been dealt with. */
@@ -520,7 +553,7 @@ void fc_reaper_pick(struct fc_reaper *r, struct fc_node *const *nodes, size_t co
   for (size_t i = 0; i < count && !out_of_time(r); i++) {
     struct fc_node *const n = nodes[i];
     if (!n->parent) continue; /* dropped meanwhile */
-    if (place.node != n->parent || place.fd < 0 || !place_stands(r, &place, NULL)) {
+    if (place.node != n->parent || place.fd < 0 || place_stands(r, &place, NULL) < 0) {
       if (place.fd >= 0) (void)fc_sys_close(place.fd);
       if (!open_place(r, n->parent, &place)) continue;
       kind = fc_ground_of(&r->ground, place.node, place.fd);
@@ -565,6 +598,19 @@ int fc_reaper_open(struct fc_reaper *r, int dirfd, int fd, const struct fc_sessi
   return rc;
 }
 
+/* What no record speaks of was made by the session only while it lived: before the first try of its end, however long
+ * ago that was, and before this boot when it is of another one. A file that is born while its end is under way is
+ * somebody's who has not recorded it yet. */
+static int64_t last_birth(struct fc_reaper *r, bool across_boot) {
+  const int64_t now = fc_sys_realtime();
+  if (r->live) return now;
+  int64_t first = 0;
+  if (__atomic_compare_exchange_n(&r->journal.words->reaped_ns, &first, now, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+    first = now;
+  const int64_t boot = across_boot ? now - fc_sys_boottime() : now;
+  return first < boot ? first : boot;
+}
+
 int fc_reaper_open_base(struct fc_reaper *r, bool across_boot) {
   const struct fc_session_header *h = r->header;
   r->base_fd = fc_base_reopen(h->base, &h->base_identity, h->fs_id, across_boot);
@@ -572,7 +618,8 @@ int fc_reaper_open_base(struct fc_reaper *r, bool across_boot) {
   struct fc_identity base_now;
   struct statx st;
   const int rc = fc_identity_look(r->base_fd, "", false, false, &base_now, &st);
-  r->ground = (struct fc_ground){&r->registry, h, NULL, r->base_fd, base_now.dev_major, base_now.dev_minor};
+  r->ground = (struct fc_ground){
+      &r->registry, h, NULL, r->base_fd, base_now.dev_major, base_now.dev_minor, last_birth(r, across_boot)};
   fc_quarantine_begin(&r->quarantine, r->base_fd, h->id);
   if (rc < 0) return rc;
   return fc_reaper_look_around(r) && !(across_boot && fc_base_is_volatile(h->fs_type)) ? 0 : -EBUSY;
@@ -604,13 +651,13 @@ int fc_reaper_open_owner(struct fc_reaper *r, const struct fc_session_header *h,
   if (!r->path || !r->path2 || !r->hand || !r->list) return -ENOMEM;
   fc_log_open(&r->log, &h->policy, h->path);
   const struct fc_identity *base = &h->base_identity; /* of this boot: it is ours */
-  r->ground = (struct fc_ground){&r->registry, h, NULL, base_fd, base->dev_major, base->dev_minor};
+  r->ground = (struct fc_ground){&r->registry, h, NULL, base_fd, base->dev_major, base->dev_minor, INT64_MAX};
   fc_quarantine_begin(&r->quarantine, base_fd, h->id);
   return 0;
 }
 
 void fc_reaper_rest(struct fc_reaper *r) {
-  fc_quarantine_end(&r->quarantine);
+  (void)fc_quarantine_end(&r->quarantine);
   if (r->hand_fd >= 0 && r->hand_fd != r->base_fd) (void)fc_sys_close(r->hand_fd);
   r->hand_fd = -1;
 }
@@ -728,9 +775,13 @@ int fc_reaper_ask(struct fc_reaper *r, const char *path, const struct fc_identit
   struct found f = {.place = &place, .path = path};
   r->error = 0;
   int rc = take_in_hand(r, path, &place, &f.leaf);
-  if (rc == 0) rc = fc_ground_look(&r->ground, place.fd, f.leaf, &f.identity, &f.st);
+  if (rc == 0) {
+    rc = fc_ground_look(&r->ground, place.fd, f.leaf, &f.identity, &f.st);
+    if (rc == -EXDEV && identity) rc = -ESTALE; /* something is mounted there: it is not what is meant */
+  }
   if (rc == -ENOENT) return rc;
-  if (rc == -ELOOP || rc == -EXDEV || rc == -ENOTDIR) { /* another one stands where a directory of the path was */
+  if (rc == -ESTALE || rc == -ELOOP || rc == -EXDEV ||
+      rc == -ENOTDIR) { /* another one stands where a directory of the path was */
     r->result->replaced++;
     return rc;
   }
@@ -763,7 +814,7 @@ int fc_reaper_ask(struct fc_reaper *r, const char *path, const struct fc_identit
 }
 
 void fc_reaper_close(struct fc_reaper *r) {
-  fc_quarantine_end(&r->quarantine);
+  (void)fc_quarantine_end(&r->quarantine);
   fc_neighbours_free(&r->neighbours);
   if (r->base_fd >= 0 && !r->owner) (void)fc_sys_close(r->base_fd);
   fc_journal_unmap(&r->journal);

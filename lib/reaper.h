@@ -84,6 +84,7 @@ struct fc_reaper {
   int hand_fd;
   struct fc_identity hand_identity;
   struct fc_identity found; /* owner: what stood at the name that was asked for last */
+  struct fc_identity moved; /* the directory that was last seen to have left its place while it was being emptied */
   uint32_t found_mode;
   int error; /* owner: why the last removal failed, -errno */
 };

@@ -128,9 +128,10 @@ struct fc_registry {
   uint64_t removed; /* of these, by the session itself */
   uint64_t renamed_out;
   uint32_t records;
-  uint32_t unseen_gone; /* processes that ran without the shim, and that a checkpoint has forgotten */
-  bool no_captures;     /* CAPTURE records are not to be remembered: nobody looks for them */
-  bool failed;          /* no memory */
+  uint32_t unseen_gone;  /* processes that ran without the shim, and that a checkpoint has forgotten */
+  bool heeds_taken_back; /* names that an owner asked for and has taken back since (TRACK) get a node all the same */
+  bool no_captures;      /* CAPTURE records are not to be remembered: nobody looks for them */
+  bool failed;           /* no memory */
 };
 
 /* The node of a tidied relative path; make: with its parents. NULL when absent, or no memory (then failed is set). */

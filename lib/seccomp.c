@@ -1,5 +1,6 @@
 #include "seccomp.h"
 
+#include <errno.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 
@@ -52,13 +53,16 @@ struct state {
   uint32_t value;
 };
 
+/* A refusal must not look like an answer to what was asked (EACCES: there is nothing that could be removed), or like a
+ * success that has done nothing. */
 static bool is_fine(uint32_t answer) {
+  const uint32_t data = answer & SECCOMP_RET_DATA;
   switch (answer & SECCOMP_RET_ACTION_FULL) {
   case SECCOMP_RET_ALLOW:
   case SECCOMP_RET_TRACE:
     return true;
   case SECCOMP_RET_ERRNO:
-    return (answer & SECCOMP_RET_DATA) != 0; /* 0 would be a success that has done nothing */
+    return data == EPERM || data == ENOSYS;
   default:
     return false;
   }

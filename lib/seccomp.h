@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 /* True when every answer of the program to every call of ours, whatever its arguments, is to let it pass, to hand it to
- * a tracer, or to refuse it with an errno, which all of our calls know how to take. */
+ * a tracer, or to refuse it with EPERM or ENOSYS, which all of our calls know how to take. */
 bool fc_seccomp_spares_us(const struct sock_filter *program, unsigned len);
 
 #endif

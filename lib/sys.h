@@ -207,12 +207,13 @@ static inline void *fc_sys_mremap(void *addr, size_t old_len, size_t new_len, in
 static inline int fc_sys_madvise(void *addr, size_t len, int advice) {
   return (int)FC_SYS3(SYS_madvise, addr, len, advice);
 }
-/* Soft limit of RLIMIT_FSIZE (1) or RLIMIT_NOFILE (7); UINT64_MAX when unlimited or unknown. */
+/* Soft limit of RLIMIT_FSIZE (1) or RLIMIT_NOFILE (7); UINT64_MAX when unlimited. Unknown (a filter): for files 0, as
+ * growing one beyond the limit would kill, for descriptors UINT64_MAX. */
 #define FC_RLIMIT_FSIZE 1
 #define FC_RLIMIT_NOFILE 7
 static inline uint64_t fc_sys_soft_limit(int resource) {
   uint64_t limit[2] = {UINT64_MAX, UINT64_MAX};
-  if (FC_SYS4(SYS_prlimit64, 0, resource, 0, limit) < 0) return UINT64_MAX;
+  if (FC_SYS4(SYS_prlimit64, 0, resource, 0, limit) < 0) return resource == FC_RLIMIT_FSIZE ? 0 : UINT64_MAX;
   return limit[0];
 }
 struct fc_statfs {

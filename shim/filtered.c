@@ -9,8 +9,9 @@
 #include "sweeping.h"
 #include "target.h"
 
-#define CELLS 8192u /* 512 KiB of journal: some 4,000 removals */
-#define GRACE_MS 20 /* for other threads that are in the middle of a hook, when the filter is for them too */
+#define CELLS 8192u      /* 512 KiB of journal: some 4,000 removals */
+#define PAGE_BYTES 4096u /* the smallest there is */
+#define GRACE_MS 1000    /* for a thread that waits for a disk, or has left a hook by longjmp in a handler */
 #define SESSION "FILECLEANUP_SESSION="
 #define BASE "FILECLEANUP_BASE_DIR="
 
@@ -71,17 +72,38 @@ static void set(uint32_t kind) {
   __atomic_store_n(&fc_member.filtered, kind, __ATOMIC_SEQ_CST);
 }
 
+/* Asked of the kernel, which copies a signal set before it looks at what is to be done with it: nothing, here. */
+static bool word_is_readable(const char *word) { return fc_sys_sigmask(-1, (const void *)word, NULL) != -EFAULT; }
+
+/* size: some number of such words. */
+static bool is_readable(const void *memory, size_t size) {
+  const char *const from = memory;
+  for (size_t at = 0; at < size; at += PAGE_BYTES)
+    if (!word_is_readable(from + at)) return false;
+  return word_is_readable(from + size - sizeof(uint64_t));
+}
+
 static bool would_end_us(unsigned long mode, const void *program) {
   if (mode == SECCOMP_MODE_STRICT) return true;
-  const struct sock_fprog *const p = program;
-  if (mode != SECCOMP_MODE_FILTER || (uintptr_t)p < 4096 || (uintptr_t)p->filter < 4096) return false; /* refused */
-  return !fc_seccomp_spares_us(p->filter, p->len);
+  if (mode != SECCOMP_MODE_FILTER || !is_readable(program, sizeof(struct sock_fprog))) return false; /* refused */
+  struct sock_fprog p;
+  memcpy(&p, program, sizeof p);
+  if (p.len == 0 || p.len > BPF_MAXINSNS || !is_readable(p.filter, p.len * sizeof *p.filter)) return false;
+  return !fc_seccomp_spares_us(p.filter, p.len);
 }
 
 static bool has_other_threads(void) {
   struct statx st;
   return fc_sys_statx(AT_FDCWD, "/proc/self/task", 0, STATX_NLINK, &st) < 0 ||
          st.stx_nlink != 3; /* ".", ".." and one */
+}
+
+/* When the filter is for other threads too, those that are in the midst of a call of ours come to its end. */
+static void wait_for_others(void) {
+  for (int ms = 0; ms < GRACE_MS && __atomic_load_n(&fc_asking.threads, __ATOMIC_SEQ_CST) > 0; ms++) {
+    if (!has_other_threads()) return;
+    fc_sys_pause(1);
+  }
 }
 
 bool fc_filtered_begin(unsigned long mode, const void *program, bool everybody) {
@@ -97,13 +119,13 @@ bool fc_filtered_begin(unsigned long mode, const void *program, bool everybody) 
   }
   for (unsigned i = 0; i < fc_member.count; i++) fc_journal_prepare(&fc_member.sessions[i].journal, CELLS);
   set(ours ? FC_FILTERED : FC_FILTERED_VFORK);
-  if (everybody && has_other_threads()) fc_sys_pause(GRACE_MS);
+  if (everybody) wait_for_others();
   errno = saved;
   return true;
 }
 
-void fc_filtered_end(bool begun, long result) {
-  if (!begun || result >= 0) return;
+void fc_filtered_end(bool begun, bool installed) {
+  if (!begun || installed) return;
   if (fc_member.filtered == FC_FILTERED) {
     untell_environ();
     fc_sweeping_return();

@@ -13,6 +13,9 @@
  *   - an image that it becomes, or starts, stays inert, and counts as a member that no hook is in.
  * Not for a filter that lets all of our calls pass or refuses them with an errno (lib/seccomp.h): hooks go on there.
  *
+ * A filter for all threads is not installed before every hook that had begun to ask something has come to its end
+ * (FC_ASKING, member.h); those that begin later see that they may not.
+ *
  * A vfork child that installs a filter shares its parent's memory: what is set here for it is taken back when it
  * becomes another program or ends, and its parent, asleep, never acts on it.
  */
@@ -30,7 +33,7 @@
 /* Right before the host's call that installs a filter. mode: SECCOMP_MODE_*; program: its struct sock_fprog;
  * everybody: it is for all threads. Returns what fc_filtered_end wants, after the call. */
 bool fc_filtered_begin(unsigned long mode, const void *program, bool everybody);
-void fc_filtered_end(bool begun, long result);
+void fc_filtered_end(bool begun, bool installed);
 
 /* fork has returned child in a filtered process: it is protected as an unseen member, since it cannot ask for its own
  * pid. */

@@ -16,6 +16,6 @@ FC_EXPORT int prctl(int option, ...) {
   va_end(arguments);
   const bool begun = option == PR_SET_SECCOMP && fc_filtered_begin(a[0], (const void *)a[1], false);
   const int result = FC_REAL(prctl)(option, a[0], a[1], a[2], a[3]);
-  fc_filtered_end(begun, result);
+  fc_filtered_end(begun, result == 0);
   return result;
 }

@@ -1,7 +1,7 @@
 /* hook_open: the entry points that open and may create.
  *
  * Proof of creation (never stat first): the caller's call with O_EXCL added. Success means created. On any error the
- * caller's exact call is made, so flags, errno and effects are its own; EEXIST says that the name was there before.
+ * caller's exact call is made, so flags, errno and effects are its own; the name counts as one that was there before.
  * With the caller's own O_EXCL success is proof, but never together with O_PATH, which drops the other flags. O_TMPFILE
  * never gets O_EXCL: the file could not be linked any more. No buffer is held over the call: open is a cancellation
  * point.
@@ -87,13 +87,14 @@ int fc_open(enum fc_open_entry entry, const struct fc_raw *raw, int dirfd, const
         fc_record_created(dirfd, path, fd, false);
       return fd;
     }
+    /* Another error than EEXIST may have been that of a moment, or the probe's alone (no descriptor left, a filter). */
     const bool existed = errno == EEXIST;
-    const bool late = existed && !truncates && overwrites(flags);
-    if (existed && !late) fc_record_used(dirfd, path, -1, truncates);
+    const bool late = !truncates && (!existed || overwrites(flags));
+    if (!late) fc_record_used(dirfd, path, -1, truncates);
     errno = saved;
     const int opened = real_entry(entry, raw, dirfd, path, flags, mode);
     /* Nothing has been written yet, and the open file is cheaper to look at than its name. */
-    if (late && opened >= 0) fc_record_used(dirfd, path, opened, true);
+    if (late && opened >= 0) fc_record_used(dirfd, path, opened, overwrites(flags));
     return opened;
   }
   if (truncates && !(flags & O_EXCL)) fc_record_used(dirfd, path, -1, true);
@@ -124,8 +125,10 @@ FC_EXPORT int creat64(const char *path, mode_t mode) {
   return fc_open(FC_CREAT64, NULL, AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
 }
 
-#define MODE_BYTES 64
-#define MODE_LETTERS 7 /* libc looks at no more, and not behind a comma for its own */
+#define MODE_LETTERS 7 /* libc looks at no more */
+
+/* An x that libc looks at is the caller's own proof. */
+static bool is_exclusive(const char *mode) { return memchr(mode, 'x', strnlen(mode, MODE_LETTERS)) != NULL; }
 
 static bool may_create(const char *path, const char *mode) {
   struct fc_target target;
@@ -137,82 +140,87 @@ static bool may_create(const char *path, const char *mode) {
 
 /* A name that looks as if it were outside may lead into a base. */
 static void record_emptied(const char *path, const char *mode) {
-  if (fc_member.count && path && mode && mode[0] == 'w' && !strchr(mode, 'x')) fc_record_used(AT_FDCWD, path, -1, true);
+  if (fc_member.count && path && mode && mode[0] == 'w' && !is_exclusive(mode))
+    fc_record_used(AT_FDCWD, path, -1, true);
 }
 
 /* The same for the modes of streams. */
 static bool is_filtered_stream(const char *path, const char *mode) {
   if (!fc_is_filtered()) return false;
   if (!path || !mode || (mode[0] != 'w' && mode[0] != 'a')) return true;
-  const size_t len = strnlen(mode, MODE_LETTERS);
-  const char *const comma = memchr(mode, ',', len);
-  if (!memchr(mode, 'x', comma ? (size_t)(comma - mode) : len)) fc_record_used(AT_FDCWD, path, -1, mode[0] == 'w');
+  if (!is_exclusive(mode)) fc_record_used(AT_FDCWD, path, -1, mode[0] == 'w');
   return true;
+}
+
+/* The name is made first, by open with O_EXCL, where the caller's call cannot be the question. */
+static void make_first(const char *path, const char *mode) {
+  FC_ASKING;
+  if (fc_is_filtered()) return;
+  const int saved = errno;
+  const int fd = FC_REAL(open)(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | FC_O_LARGEFILE, 0666);
+  if (fd >= 0) {
+    fc_record_created(AT_FDCWD, path, fd, false);
+    (void)fc_sys_close(fd);
+  } else if (errno != ENOENT) {
+    fc_record_used(AT_FDCWD, path, -1, mode[0] == 'w');
+  }
+  errno = saved;
+}
+
+static void record_opened(FILE *file, const char *path) {
+  const int after = errno;
+  if (file) fc_record_created(AT_FDCWD, path, fileno(file), false);
+  errno = after;
 }
 
 /* The modes w and a create. As with open, the probe is the caller's call with one thing added: the letter x (O_EXCL).
  * An unknown first letter is EINVAL and creates nothing. */
 static FILE *fc_fopen(FILE *(*real)(const char *, const char *), const char *path, const char *mode) {
-  const size_t len = mode ? strnlen(mode, MODE_BYTES) : 0;
-  const char *const comma = mode ? strchr(mode, ',') : NULL;
-  const size_t letters = comma ? (size_t)(comma - mode) : len;
   if (is_filtered_stream(path, mode)) return real(path, mode);
   if (!may_create(path, mode)) {
     record_emptied(path, mode);
     return real(path, mode);
   }
-  if (len + 2 > MODE_BYTES || letters + 1 >= MODE_LETTERS) { /* no room for a letter more: a creation leaks */
-    fc_record_used(AT_FDCWD, path, -1, mode[0] == 'w');
-    return real(path, mode);
+  const size_t len = strnlen(mode, MODE_LETTERS);
+  /* A letter more would push others out of libc's sight, which looks for them behind the comma of ,ccs= too. */
+  if (len + 1 >= MODE_LETTERS || memchr(mode, ',', len)) {
+    const bool exclusive = is_exclusive(mode);
+    if (!exclusive) make_first(path, mode);
+    FILE *const file = real(path, mode);
+    if (exclusive) record_opened(file, path);
+    return file;
   }
-  char exclusive[MODE_BYTES + 1];
+  char exclusive[MODE_LETTERS + 1];
   exclusive[0] = mode[0];
   exclusive[1] = 'x';
   memcpy(exclusive + 2, mode + 1, len);
   const int saved = errno;
   FILE *const file = real(path, exclusive);
   if (file) {
+    record_opened(file, path);
     const int after = errno;
-    fc_record_created(AT_FDCWD, path, fileno(file), false);
     fc_sweeping_certain(); /* no signal handler may call fopen */
     errno = after;
     return file; /* cppcheck-suppress returnDanglingLifetime ; a stream does not keep the mode's address */
   }
   /* With an x of the caller's own the call will fail again. */
-  if (errno == EEXIST && !memchr(mode, 'x', letters)) fc_record_used(AT_FDCWD, path, -1, mode[0] == 'w');
+  if (errno != ENOENT && !is_exclusive(mode)) fc_record_used(AT_FDCWD, path, -1, mode[0] == 'w');
   errno = saved;
   return real(path, mode);
 }
 
-/* A failed freopen closes the stream, so it cannot be the probe: the name is made first, by open with O_EXCL. */
-static void prepare_freopen(const char *path, const char *mode) {
-  if (!may_create(path, mode)) {
-    record_emptied(path, mode);
-    return;
-  }
-  const int saved = errno;
-  const int fd = FC_REAL(open)(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | FC_O_LARGEFILE, 0666);
-  if (fd >= 0) {
-    fc_record_created(AT_FDCWD, path, fd, false);
-    (void)fc_sys_close(fd);
-  } else if (errno == EEXIST) {
-    fc_record_used(AT_FDCWD, path, -1, mode[0] == 'w');
-  }
-  errno = saved;
-}
-
+/* A failed freopen closes the stream, so it cannot be the question. */
 static FILE *fc_freopen(FILE *(*real)(const char *, const char *, FILE *), const char *path, const char *mode,
                         FILE *stream) {
   if (is_filtered_stream(path, mode)) return real(path, mode, stream);
-  const char *const x = mode ? strchr(mode, 'x') : NULL;
-  if (!x || x - mode >= MODE_LETTERS) {
-    prepare_freopen(path, mode);
-    return real(path, mode, stream);
-  }
-  FILE *const file = real(path, mode, stream); /* its own proof */
-  const int saved = errno;
-  if (file && may_create(path, mode)) fc_record_created(AT_FDCWD, path, -1, false);
-  errno = saved;
+  const bool creates = may_create(path, mode);
+  const bool exclusive = creates && is_exclusive(mode);
+  if (!creates)
+    record_emptied(path, mode);
+  else if (!exclusive)
+    make_first(path, mode);
+  FILE *const file = real(path, mode, stream);
+  if (exclusive) record_opened(file, path);
   return file;
 }
 

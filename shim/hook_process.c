@@ -17,12 +17,16 @@
 #include "sweeping.h"
 
 void fc_hand_over(struct fc_handed *handed) {
+  FC_ASKING;
+  for (unsigned i = 0; i < FC_NEST_MAX; i++) handed->record[i] = handed->fd[i] = -1;
+  if (fc_is_filtered()) return;
   const uint32_t pid = (uint32_t)fc_sys_getpid(); /* in a vfork child the kernel's answer counts, not our word */
   for (unsigned i = 0; i < fc_member.count; i++)
     handed->fd[i] = fc_session_hand_over(&fc_member.sessions[i], pid, &handed->record[i]);
 }
 
 int fc_take_back(struct fc_handed *handed, int result) {
+  FC_ASKING;
   for (unsigned i = 0; i < fc_member.count; i++)
     fc_session_exec_failed(&fc_member.sessions[i], handed->fd[i], handed->record[i]);
   return result;
@@ -125,6 +129,7 @@ pid_t fc_forked(pid_t result) {
 
 /* What nearly every child would do before its exec is done here, once. */
 static void fc_before_fork(void) {
+  FC_ASKING;
   if (fc_is_filtered()) return;
   fc_real_bind_for_child();
   for (unsigned i = 0; i < fc_member.count; i++) fc_journal_ready(&fc_member.sessions[i].journal);
@@ -150,11 +155,17 @@ FC_EXPORT int forkpty(int *master, char *name, const struct termios *settings, c
   return fc_forked(FC_REAL(forkpty)(master, name, settings, size));
 }
 
+static void take_locked(int fd[FC_NEST_MAX]) {
+  FC_ASKING;
+  for (unsigned i = 0; i < fc_member.count; i++)
+    fd[i] = fc_is_filtered() ? -1 : fc_session_locked_fd(&fc_member.sessions[i]);
+}
+
 /* The shell's pid is not told, so an fd is there while it starts: when popen returns, the shell has it. */
 static FILE *fc_popen(FILE *(*real)(const char *, const char *), const char *command, const char *mode) {
   if (fc_is_filtered()) return real(command, mode);
   int fd[FC_NEST_MAX];
-  for (unsigned i = 0; i < fc_member.count; i++) fd[i] = fc_session_locked_fd(&fc_member.sessions[i]);
+  take_locked(fd);
   const int before = errno;
   FILE *stream = real(command, mode);
   const int saved = errno;
@@ -186,11 +197,15 @@ struct starting {
 };
 
 static void fc_starting(struct starting *starting) {
+  FC_ASKING;
+  for (unsigned i = 0; i < FC_NEST_MAX; i++) starting->record[i] = -1;
+  if (fc_is_filtered()) return;
   const uint32_t pid = (uint32_t)fc_sys_getpid();
   for (unsigned i = 0; i < fc_member.count; i++) starting->record[i] = fc_session_starting(&fc_member.sessions[i], pid);
 }
 
 static int fc_started(const struct starting *starting, int result) {
+  FC_ASKING;
   for (unsigned i = 0; i < fc_member.count; i++) fc_session_started(&fc_member.sessions[i], starting->record[i]);
   return result;
 }
@@ -225,6 +240,11 @@ static __attribute__((noinline)) int spawn_filtered(spawn_function real, pid_t *
   return 0;
 }
 
+static void spawned(uint32_t child) {
+  FC_ASKING;
+  for (unsigned i = 0; i < fc_member.count && !fc_is_filtered(); i++) fc_session_spawned(&fc_member.sessions[i], child);
+}
+
 /* No fd here: in the parent it would leak into children of other threads. The record protects the child until it joins.
  */
 static int fc_spawn(spawn_function real, pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
@@ -236,7 +256,7 @@ static int fc_spawn(spawn_function real, pid_t *pid, const char *path, const pos
   fc_starting(&starting);
   const int result = real(&child, path, actions, attributes, argv, envp);
   if (result != 0) return fc_started(&starting, result);
-  for (unsigned i = 0; i < fc_member.count; i++) fc_session_spawned(&fc_member.sessions[i], (uint32_t)child);
+  spawned((uint32_t)child);
   (void)fc_started(&starting, 0);
   if (pid) *pid = child;
   return 0;

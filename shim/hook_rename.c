@@ -39,6 +39,12 @@ static int real_entry(enum fc_rename_entry entry, const struct fc_raw *raw, int 
   }
 }
 
+/* The question: has it been renamed onto nothing? */
+static bool is_renamed(int od, const char *op, int nd, const char *np, unsigned flags) {
+  FC_ASKING;
+  return !fc_is_filtered() && real_renameat2_or_raw(od, op, nd, np, flags | FLAG_NOREPLACE) == 0;
+}
+
 int fc_rename(enum fc_rename_entry entry, const struct fc_raw *raw, int od, const char *op, int nd, const char *np,
               unsigned flags) {
   if (fc_member.count == 0) return real_entry(entry, raw, od, op, nd, np, flags);
@@ -56,7 +62,7 @@ int fc_rename(enum fc_rename_entry entry, const struct fc_raw *raw, int od, cons
     onto = FC_RESULT_ONTO;
   } else if (pending.onto && !(flags & FLAG_NOREPLACE)) {
     const int saved = errno;
-    if (!fc_is_filtered() && real_renameat2_or_raw(od, op, nd, np, flags | FLAG_NOREPLACE) == 0) {
+    if (is_renamed(od, op, nd, np, flags)) {
       fc_record_renamed(&pending, FC_RESULT_DONE, NULL, od, op, nd, np);
       return 0;
     }

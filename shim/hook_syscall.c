@@ -155,6 +155,16 @@ static void record_fd(int fd, bool created, bool truncates) {
   fc_target_give_name(slot);
 }
 
+/* Looks at what how means, without an effect, and records it. False: there is nothing. */
+static bool record_there(int dirfd, const char *path, const struct open_how *look, bool exclusive, bool truncates) {
+  FC_ASKING;
+  const int there = fc_is_filtered() ? -EPERM : fc_sys_openat2(dirfd, path, look);
+  if (there < 0) return false;
+  if (!exclusive) record_fd(there, false, truncates);
+  (void)fc_sys_close(there);
+  return true;
+}
+
 /* With RESOLVE_ flags a path means what only openat2 can say (with IN_ROOT, "/f" is beneath dirfd). So what stands
  * there is opened in the same way, without an effect, and named by the kernel. */
 static APART int raw_openat2_resolving(const struct fc_raw both[2], const struct open_how *how, bool provable) {
@@ -167,11 +177,9 @@ static APART int raw_openat2_resolving(const struct fc_raw both[2], const struct
   const bool overwrites = creates && (how->flags & O_ACCMODE) == O_WRONLY && !(how->flags & O_APPEND);
   const struct open_how look = {
       .flags = O_PATH | O_CLOEXEC | (how->flags & O_NOFOLLOW), .mode = 0, .resolve = how->resolve};
-  const int there = fc_sys_openat2(int_of(both->argument[0]), path_of(both->argument[1]), &look);
-  if (there >= 0) {
-    if (!(how->flags & O_EXCL)) record_fd(there, false, truncates || overwrites);
-    (void)fc_sys_close(there);
-  } else if (creates && provable) {
+  if (!record_there(int_of(both->argument[0]), path_of(both->argument[1]), &look, (how->flags & O_EXCL) != 0,
+                    truncates || overwrites) &&
+      creates && provable) {
     const int saved = errno;
     const int fd = call(&both[1]);
     if (fd >= 0) {
@@ -250,20 +258,21 @@ static APART int raw_exec(const struct fc_raw *raw, int envp_at) {
   return fc_take_back(&handed, call(raw));
 }
 
-static APART int raw_filter(const struct fc_raw *raw, unsigned long mode, long program, bool everybody) {
-  const bool begun = fc_filtered_begin(mode, memory_of(program), everybody);
+/* flags: SECCOMP_FILTER_FLAG_*. Only a listener is a number above 0: another is the thread that was in the way of a
+ * filter for all. */
+static APART int raw_filter(const struct fc_raw *raw, unsigned long mode, long program, unsigned flags) {
+  const bool begun = fc_filtered_begin(mode, memory_of(program), (flags & SECCOMP_FILTER_FLAG_TSYNC) != 0);
   const int result = call(raw);
-  fc_filtered_end(begun, result);
+  fc_filtered_end(begun, result == 0 || (result > 0 && (flags & SECCOMP_FILTER_FLAG_NEW_LISTENER)));
   return result;
 }
 
 static int raw_seccomp(const struct fc_raw *raw) {
-  const unsigned flags = (unsigned)raw->argument[1];
   switch ((unsigned)raw->argument[0]) {
   case SECCOMP_SET_MODE_STRICT:
-    return raw_filter(raw, SECCOMP_MODE_STRICT, 0, false);
+    return raw_filter(raw, SECCOMP_MODE_STRICT, 0, 0);
   case SECCOMP_SET_MODE_FILTER:
-    return raw_filter(raw, SECCOMP_MODE_FILTER, raw->argument[2], (flags & SECCOMP_FILTER_FLAG_TSYNC) != 0);
+    return raw_filter(raw, SECCOMP_MODE_FILTER, raw->argument[2], (unsigned)raw->argument[1]);
   default:
     return call(raw);
   }
@@ -354,7 +363,7 @@ __attribute__((noinline)) static int treat(unsigned verb, const struct fc_raw *r
   case EXECAT:
     return raw_exec(raw, 3);
   case PRCTL:
-    if (int_of(a[0]) == PR_SET_SECCOMP) return raw_filter(raw, (unsigned long)a[1], a[2], false);
+    if (int_of(a[0]) == PR_SET_SECCOMP) return raw_filter(raw, (unsigned long)a[1], a[2], 0);
     break;
   case SECCOMP:
     return raw_seccomp(raw);

@@ -25,6 +25,22 @@ extern struct fc_member fc_member;
 #define FC_FILTERED_VFORK 2u /* by a child that shares our memory, and for it alone */
 static inline bool fc_is_filtered(void) { return __atomic_load_n(&fc_member.filtered, __ATOMIC_RELAXED) != 0; }
 
+/* How many threads are in the midst of our own system calls. A filter for all threads waits for them (filtered.h). On a
+ * line of its own, as it is written by every hook. */
+extern struct fc_asking { int32_t threads; } __attribute__((aligned(64))) fc_asking;
+
+/* First in every function that makes system calls of ours, and does not make the host's; it then asks fc_is_filtered()
+ * before each group of them. */
+#define FC_ASKING __attribute__((cleanup(fc_asked), unused)) const bool asking = fc_asks()
+static inline bool fc_asks(void) {
+  __atomic_fetch_add(&fc_asking.threads, 1, __ATOMIC_SEQ_CST);
+  return true;
+}
+static inline void fc_asked(const bool *asking) {
+  (void)asking;
+  __atomic_fetch_sub(&fc_asking.threads, 1, __ATOMIC_RELEASE);
+}
+
 /* Words that are zero again in a fork child, but not in a vfork child, which shares our memory (MADV_WIPEONFORK). */
 struct fc_wiped {
   uint32_t pid;                  /* of the process that owns this memory; 0 = not asked yet */

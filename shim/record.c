@@ -69,7 +69,7 @@ static __attribute__((noinline)) int identify(int dirfd, const char *path, int f
   return rc;
 }
 
-void fc_record_created_target(struct fc_target *target, int dirfd, const char *path, int fd, bool is_dir) {
+static void created(struct fc_target *target, int dirfd, const char *path, int fd, bool is_dir) {
   const int i = fc_target_innermost(target);
   struct fc_journal *journal = &fc_member.sessions[i].journal;
   struct fc_identity identity;
@@ -94,13 +94,23 @@ void fc_record_created_target(struct fc_target *target, int dirfd, const char *p
   fc_target_close(target);
 }
 
+void fc_record_created_target(struct fc_target *target, int dirfd, const char *path, int fd, bool is_dir) {
+  FC_ASKING;
+  if (fc_is_filtered()) /* without its identity nothing is tracked */
+    fc_target_close(target);
+  else
+    created(target, dirfd, path, fd, is_dir);
+}
+
 void fc_record_created(int dirfd, const char *path, int fd, bool is_dir) {
   struct fc_target target;
-  if (fc_is_filtered()) return; /* without its identity nothing is tracked */
-  if (fc_target_open(&target, dirfd, path)) fc_record_created_target(&target, dirfd, path, fd, is_dir);
+  FC_ASKING;
+  if (fc_is_filtered()) return;
+  if (fc_target_open(&target, dirfd, path)) created(&target, dirfd, path, fd, is_dir);
 }
 
 void fc_record_nameless(int fd) {
+  FC_ASKING;
   if (fc_is_filtered()) return;
   for (unsigned i = 0; i < fc_member.count; i++) {
     struct fc_session *s = &fc_member.sessions[i];
@@ -118,6 +128,7 @@ void fc_record_nameless(int fd) {
 
 void fc_record_linked(int old_dirfd, const char *old_path, int new_dirfd, const char *new_path) {
   struct fc_target new_target;
+  FC_ASKING;
   if (fc_is_filtered()) return;
   if (!fc_target_open(&new_target, new_dirfd, new_path)) return;
   const int i = fc_target_innermost(&new_target);
@@ -139,10 +150,8 @@ void fc_record_linked(int old_dirfd, const char *old_path, int new_dirfd, const 
   fc_target_close(&new_target);
 }
 
-/* The call will meet the same error, and change nothing. */
-static bool will_fail(int rc) {
-  return rc == -ENOENT || rc == -ENOTDIR || rc == -ELOOP || rc == -EACCES || rc == -ENAMETOOLONG;
-}
+/* The call will meet the same error, and change nothing. Not so EACCES, which may be that of a filter. */
+static bool will_fail(int rc) { return rc == -ENOENT || rc == -ENOTDIR || rc == -ELOOP || rc == -ENAMETOOLONG; }
 
 /* Where there is nothing, nothing is emptied. */
 static __attribute__((noinline)) bool may_be_there(int dirfd, const char *path) {
@@ -152,6 +161,7 @@ static __attribute__((noinline)) bool may_be_there(int dirfd, const char *path) 
 
 void fc_record_used(int dirfd, const char *path, int fd, bool truncates) {
   struct fc_target target;
+  FC_ASKING;
   if (!(truncates ? fc_target_open_emptied(&target, dirfd, path) : fc_target_open(&target, dirfd, path))) {
     if (truncates && target.lost && may_be_there(dirfd, path)) fc_record_lost();
     return;
@@ -215,6 +225,7 @@ static bool describe(struct question *q, struct fc_record *record, int dirfd, co
 
 void fc_record_removing(struct fc_pending *pending, int dirfd, const char *path) {
   struct fc_target target;
+  FC_ASKING;
   begin(pending);
   if (!fc_target_open_real(&target, dirfd, path)) {
     count_lost(&target);
@@ -255,6 +266,7 @@ static void complete(struct fc_pending *pending, enum fc_result result, const st
 }
 
 void fc_record_removed(struct fc_pending *pending, bool succeeded) {
+  FC_ASKING;
   complete(pending, succeeded ? FC_RESULT_DONE : FC_RESULT_FAILED, NULL);
   if (succeeded && !pending->any) note_outside();
 }
@@ -263,6 +275,7 @@ void fc_record_renaming(struct fc_pending *pending, int old_dirfd, const char *o
                         const char *new_path, bool exchange) {
   struct fc_target from;
   struct fc_target to;
+  FC_ASKING;
   begin(pending);
   const bool from_inside = fc_target_open_real(&from, old_dirfd, old_path);
   const bool to_inside = fc_target_open_real(&to, new_dirfd, new_path);
@@ -305,6 +318,7 @@ void fc_record_renaming(struct fc_pending *pending, int old_dirfd, const char *o
 bool fc_record_target(int new_dirfd, const char *new_path, bool known_only, struct fc_object *out) {
   struct fc_target target;
   bool ours = false;
+  FC_ASKING;
   if (fc_target_open(&target, new_dirfd, new_path)) {
     const int i = fc_target_innermost(&target);
     ours = hint_has(known, KNOWN_HINTS, hash_of((unsigned)i, &target.relative[i]));
@@ -320,6 +334,7 @@ bool fc_record_target(int new_dirfd, const char *new_path, bool known_only, stru
 
 void fc_record_renamed(struct fc_pending *pending, enum fc_result result, const struct fc_object *target, int old_dirfd,
                        const char *old_path, int new_dirfd, const char *new_path) {
+  FC_ASKING;
   complete(pending, result, target);
   if (result == FC_RESULT_FAILED || !pending->any) return;
   struct fc_target from;

@@ -190,6 +190,8 @@ void fc_sweeping_hurry(unsigned i) {
 }
 
 void fc_sweeping_certain(void) {
+  FC_ASKING;
+  if (fc_is_filtered()) return;
   for (unsigned i = 0; i < fc_member.count; i++)
     if (sweeps[i].wanted) start(i);
 }
@@ -230,6 +232,7 @@ static void stop_and_wait(int pid) {
 }
 
 void fc_sweeping_thread_ends(void) {
+  FC_ASKING;
   if (fc_member.count == 0 || !fc_member_owns_memory()) return;
   const int pid = (int)fc_sys_getpid();
   if ((int)FC_SYS0(SYS_gettid) != pid) return;

@@ -74,14 +74,22 @@ static void cwd_store(const char *path, size_t len, uint32_t of_epoch) {
   __atomic_store_n(&cwd.sequence, even + 2, __ATOMIC_RELEASE);
 }
 
+/* From a directory that has been removed one still comes to the one above it. */
+static bool climbs(const char *path) {
+  while (path[0] == '.' && path[1] == '/')
+    for (path++; *path == '/'; path++) continue;
+  return path[0] == '.' && path[1] == '.' && (path[2] == '/' || path[2] == '\0');
+}
+
 /* Both return the length, 0 when the name cannot be beneath a base, or -1 when that cannot be told. */
-static long cwd_into(char *out) {
+static long cwd_into(char *out, const char *path) {
   const size_t cached = cwd_cached(out);
   if (cached) return (long)cached;
+  FC_ASKING;
   if (fc_is_filtered()) return -1;
   const uint32_t now = __atomic_load_n(&epoch, __ATOMIC_ACQUIRE);
   const long n = fc_sys_getcwd(out, PATH_MAX); /* counts the NUL */
-  if (n == -ENOENT) return 0;                  /* the directory has been removed: nothing can be made in it */
+  if (n == -ENOENT && !climbs(path)) return 0; /* the directory has been removed: nothing can be made in it */
   if (n < 0) return -1;
   if (n <= 1 || out[0] != '/') return 0; /* "(unreachable)" */
   if (!__atomic_load_n(&unknown, __ATOMIC_ACQUIRE)) cwd_store(out, (size_t)n - 1, now);
@@ -90,7 +98,7 @@ static long cwd_into(char *out) {
 
 void fc_target_cwd_look(void) {
   const int slot = slot_take();
-  if (slot >= 0) (void)cwd_into(slots[slot]);
+  if (slot >= 0) (void)cwd_into(slots[slot], "");
   slot_give(slot);
 }
 
@@ -98,15 +106,15 @@ void fc_target_cwd_look(void) {
  * bytes of what may be a small stack. */
 #define APART __attribute__((noinline))
 
-/* Without a name (no /proc in a chroot) the device still tells that a directory is elsewhere. */
-static APART long unnamed_dirfd(int dirfd) {
+APART bool fc_target_may_be_inside(int fd) {
   struct statx st;
-  if (fc_sys_statx(dirfd, "", AT_EMPTY_PATH, STATX_INO, &st) < 0) return 0; /* EBADF: the call will fail */
+  const int rc = fc_sys_statx(fd, "", AT_EMPTY_PATH, STATX_INO, &st);
+  if (rc < 0) return rc != -EBADF;
   for (unsigned i = 0; i < fc_member.count; i++) {
     const struct fc_identity *base = &fc_member.sessions[i].header->base_identity;
-    if (base->dev_major == st.stx_dev_major && base->dev_minor == st.stx_dev_minor) return -1;
+    if (base->dev_major == st.stx_dev_major && base->dev_minor == st.stx_dev_minor) return true;
   }
-  return 0;
+  return false;
 }
 
 /* readlink of /proc/self/fd/N. Returns its length or -errno. */
@@ -123,9 +131,10 @@ static long link_into(int dirfd, char *out) {
 
 static long dirfd_into(int dirfd, char *out) {
   if (dirfd < 0) return 0;
+  FC_ASKING;
   if (fc_is_filtered()) return -1;
   const long len = link_into(dirfd, out);
-  if (len <= 0 || len >= PATH_MAX) return unnamed_dirfd(dirfd);
+  if (len <= 0 || len >= PATH_MAX) return fc_target_may_be_inside(dirfd) ? -1 : 0;
   return out[0] == '/' ? len : 0;
 }
 
@@ -231,7 +240,7 @@ bool fc_target_open(struct fc_target *target, int dirfd, const char *path) {
       return false;
     }
     char *const head = slots[target->slot];
-    const long len = dirfd == AT_FDCWD ? cwd_into(head) : dirfd_into(dirfd, head);
+    const long len = dirfd == AT_FDCWD ? cwd_into(head, path) : dirfd_into(dirfd, head);
     if (len <= 0) {
       fc_target_close(target);
       target->lost = len < 0;
@@ -253,6 +262,18 @@ static size_t directory_part(const char *path) {
   size_t len = strnlen(path, PATH_MAX);
   while (len > 1 && path[len - 1] == '/') len--;
   while (len > 0 && path[len - 1] != '/') len--;
+  return len;
+}
+
+/* The name of what was opened as fd only for this; or fd is -errno. Lost, unless the host's call will fail as well. */
+static long opened_into(struct fc_target *target, int fd, char *out) {
+  if (fd < 0) {
+    target->lost = fd != -ENOENT && fd != -ENOTDIR && fd != -ELOOP && fd != -EACCES && fd != -ENAMETOOLONG;
+    return fd;
+  }
+  const long len = link_into(fd, out);
+  if (len <= 0) target->lost = fc_target_may_be_inside(fd);
+  (void)fc_sys_close(fd);
   return len;
 }
 
@@ -278,9 +299,7 @@ bool fc_target_open_real(struct fc_target *target, int dirfd, const char *path) 
   memcpy(text, path, len);
   text[len] = '\0';
   const int fd = fc_sys_openat(dirfd, text, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
-  const long real_len = fd < 0 ? fd : link_into(fd, text);
-  if (fd >= 0) (void)fc_sys_close(fd);
-  if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM) target->lost = true;
+  const long real_len = opened_into(target, fd, text);
   if (real_len > 0 && real_len < PATH_MAX && text[0] == '/') {
     const char *leaf = path + len;
     const struct fc_name name = {text, (size_t)real_len, leaf, strnlen(leaf, PATH_MAX)};
@@ -303,9 +322,7 @@ bool fc_target_open_emptied(struct fc_target *target, int dirfd, const char *pat
   target->slot = fc_is_filtered() ? -1 : slot_take();
   const int fd = target->slot < 0 ? -EMFILE : fc_sys_openat(AT_FDCWD, path, O_PATH | O_CLOEXEC, 0);
   char *const text = slots[target->slot < 0 ? 0 : target->slot];
-  const long len = fd < 0 ? fd : link_into(fd, text);
-  if (fd >= 0) (void)fc_sys_close(fd);
-  if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM) target->lost = true;
+  const long len = opened_into(target, fd, text);
   if (len > 0 && len < PATH_MAX && text[0] == '/') {
     const struct fc_name name = {NULL, 0, text, (size_t)len};
     text[len] = '\0';

@@ -52,6 +52,10 @@ void fc_target_root_changed(void);
 const char *fc_target_name_of(int fd, int *slot);
 void fc_target_give_name(int slot);
 
+/* What can be told of an open file without a name (no /proc in a chroot): false when it is on another device than every
+ * base. */
+bool fc_target_may_be_inside(int fd);
+
 /* In a fork child: buffers that other threads held at that moment are free again. */
 void fc_target_forked(void);
 

@@ -71,7 +71,8 @@ void fc_judge_begin(struct fc_judge *j, struct fc_found *found) {
   struct fc_identity now;
   struct statx st;
   (void)fc_identity_take(j->base_fd, "", false, &now, &st);
-  j->ground = (struct fc_ground){&found->registry, h, NULL, j->base_fd, now.dev_major, now.dev_minor};
+  j->ground =
+      (struct fc_ground){&found->registry, h, NULL, j->base_fd, now.dev_major, now.dev_minor, fc_sys_realtime()};
   j->dirfd = fc_state_open_directory(AT_FDCWD, found->dir);
   j->blind = j->dirfd < 0 || !fc_neighbours_refresh(&j->neighbours, j->dirfd, h->id, &found->registry.arena);
   j->ground.neighbours = j->neighbours.first;
@@ -276,7 +277,7 @@ static bool is_unseen(struct fc_judge *j, const char *path) {
   if (dir) fc_judge_node(j, dir, above, &of_dir);
   const int fd = dir && dir->is_dir && of_dir.tracked ? fc_beneath_open(j->base_fd, above) : -1;
   if (fd >= 0) {
-    fc_unseen_below(r, dir, fd, above, j->found->header->uid, compare_unseen, &unseen);
+    fc_unseen_below(r, dir, fd, above, j->found->header->uid, j->ground.until_ns, compare_unseen, &unseen);
     (void)close(fd);
   }
   free(above);

@@ -288,7 +288,7 @@ static void drop_all(struct fc_async *async) {
   while ((request = list_take(&async->undispatched))) drop(request);
 }
 
-static void shut_down(void *part) {
+static void stop(void *part) {
   struct fc_async *async = part;
   (void)pthread_mutex_lock(&async->lock);
   async->finishing = true;
@@ -296,10 +296,19 @@ static void shut_down(void *part) {
   (void)pthread_mutex_unlock(&async->lock);
   /* No worker is started any more. */
   for (size_t i = 0; i < async->started; i++) (void)pthread_join(async->workers[i].thread, NULL);
-  async->started = 0;
   while (dispatch(async) > 0) continue;
+  (void)pthread_mutex_lock(&async->lock);
+  async->started = 0;
   if (async->eventfd >= 0) (void)close(async->eventfd);
-  free(async);
+  async->eventfd = -1;
+  (void)pthread_mutex_unlock(&async->lock);
+}
+
+static void go_on(void *part) {
+  struct fc_async *async = part;
+  (void)pthread_mutex_lock(&async->lock);
+  async->finishing = false;
+  (void)pthread_mutex_unlock(&async->lock);
 }
 
 /* The number of the eventfd may be another file's in the child by now. */
@@ -308,7 +317,7 @@ static void forget(void *part) {
   free(part);
 }
 
-static const struct fc_manager_part async_part = {.shut_down = shut_down, .forget = forget};
+static const struct fc_manager_part async_part = {.stop = stop, .go_on = go_on, .discard = free, .forget = forget};
 
 static struct fc_async *new_async(fcm_manager *manager) {
   const struct fcm_options *options = &manager->options;
@@ -332,12 +341,14 @@ static struct fc_async *new_async(fcm_manager *manager) {
 static struct fc_async *async_of(fcm_manager *manager) {
   if (!fc_manager_may(manager)) return NULL;
   (void)pthread_mutex_lock(&manager->part_lock);
-  if (!manager->part) {
+  const bool closed = manager->part_closed;
+  if (!manager->part && !closed) {
     manager->part = new_async(manager);
     manager->part_kind = manager->part ? &async_part : NULL;
   }
   struct fc_async *async = manager->part;
   (void)pthread_mutex_unlock(&manager->part_lock);
+  if (!async && closed) errno = EPERM;
   return async;
 }
 

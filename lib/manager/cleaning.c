@@ -31,9 +31,18 @@ static void turn_give(fcm_manager *m) {
   (void)pthread_mutex_unlock(&m->lock);
 }
 
-void fc_cleaning_begin(fcm_manager *m) {
+/* Begins what abandoning waits for. False: it came first. */
+static bool begin(fcm_manager *m) {
   (void)pthread_rwlock_rdlock(&m->passes);
+  if (fc_manager_owns(m)) return true;
+  (void)pthread_rwlock_unlock(&m->passes);
+  return false;
+}
+
+int fc_cleaning_begin(fcm_manager *m) {
+  if (!begin(m)) return -EPERM;
   turn_take(m);
+  return 0;
 }
 
 void fc_cleaning_end(fcm_manager *m) {
@@ -339,9 +348,11 @@ static int pass(fcm_manager *m, int64_t newest_ns, bool last, struct fcm_result 
   int rc = 0;
   if (!m->keeps) {
     p.known = malloc(sizeof *p.known);
-    (void)pthread_rwlock_rdlock(&m->passes);
-    rc = p.known ? work(&p) : -ENOMEM;
-    (void)pthread_rwlock_unlock(&m->passes);
+    rc = p.known ? -EPERM : -ENOMEM;
+    if (p.known && begin(m)) {
+      rc = work(&p);
+      (void)pthread_rwlock_unlock(&m->passes);
+    }
     free(p.known);
   }
   result->removed_size_mb = (double)result->removed_size_bytes / BYTES_PER_MB;
@@ -388,7 +399,8 @@ static int remove_one(fcm_manager *m, const char *path, bool is_dir, bool whole,
   if (removed) *removed = false;
   int rc = path ? fc_tracking_relative(m, path, rel) : -EINVAL;
   if (rc < 0 || m->keeps) return rc;
-  fc_cleaning_begin(m);
+  rc = fc_cleaning_begin(m);
+  if (rc < 0) return rc;
   if (is_dir) {
     rc = fc_reaper_look(&m->reaper, rel, &now, &st);
     if (rc == 0 && !S_ISDIR(st.stx_mode)) rc = -ENOTDIR;

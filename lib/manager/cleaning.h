@@ -9,7 +9,7 @@
 #include "manager.h"
 
 /* Around removals: waits for the turn. The reaper is the caller's in between. No other lock may be held. */
-void fc_cleaning_begin(fcm_manager *manager);
+int fc_cleaning_begin(fcm_manager *manager);
 void fc_cleaning_end(fcm_manager *manager);
 
 /* Removes what stands at rel, and untracks it; in turn. What is tracked must be the object that was; a directory goes

@@ -108,6 +108,9 @@ static int move(fcm_manager *m) {
   int rc = to.session && base ? 0 : -ENOMEM;
   if (rc == 0) rc = fc_session_create(to.session, &m->config, base, NULL, environ, message, sizeof message);
   free(base);
+  /* Until it knows all that the old one does it proves nothing: else a kill would have it removed what somebody has
+   * just told the old one to keep. */
+  if (rc == 0) __atomic_store_n(&to.session->journal.words->lost_destructive, 1, __ATOMIC_SEQ_CST);
   if (rc == 0) say_again(m, m->outside, NULL, to.session);
   if (rc == 0 && !copy_all(m, &to)) rc = -ENOSPC;
   if (rc < 0) {
@@ -126,6 +129,7 @@ static int move(fcm_manager *m) {
   for (const struct fc_outside *o = m->outside; o != known; o = o->next)
     if (o->type != FC_REC_ADOPT) fc_tracking_drop_below(m, o->path);
   say_again(m, m->outside, known, to.session);
+  __atomic_store_n(&to.session->journal.words->lost_destructive, 0, __ATOMIC_SEQ_CST);
   m->outside_seen = 0;
   m->outside_from = __atomic_load_n(&to.session->journal.words->next, __ATOMIC_ACQUIRE);
   drop_session(old);
@@ -138,14 +142,14 @@ int fc_compact_reserve(fcm_manager *m, unsigned cells, const char *rel) {
   fc_tracking_unlock(m);
   (void)pthread_rwlock_wrlock(&m->passes);
   fc_tracking_lock(m, NULL);
-  int rc = 0;
-  if (!has_room(&m->session->journal, cells)) {
+  int rc = fc_manager_owns(m) ? 0 : -EPERM;
+  if (rc == 0 && !has_room(&m->session->journal, cells)) {
     rc = is_worth_it(m) ? move(m) : -ENOSPC;
     if (rc == 0 && !has_room(&m->session->journal, cells)) rc = -ENOSPC;
   }
   fc_tracking_unlock(m);
   (void)pthread_rwlock_unlock(&m->passes);
   fc_tracking_lock(m, rel);
-  if (rc < 0) fc_manager_log(m, FCM_LOG_ERROR, "%s: the journal is full: error %d", m->real, -rc);
+  if (rc < 0 && rc != -EPERM) fc_manager_log(m, FCM_LOG_ERROR, "%s: the journal is full: error %d", m->real, -rc);
   return rc;
 }

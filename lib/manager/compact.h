@@ -1,8 +1,8 @@
 /* compact: the set moved to a new journal, when the old one is full of what counts no more.
  *
  * Responsible for: a new session with a record for each name that is tracked, and the end of the old one, so that a
- * kill at any point leaves each name on record in one of them or in both. Must never: lose what others have written
- * into the old one meanwhile.
+ * kill at any point leaves each name on record in one of them or in both; in the instant between the two neither proves
+ * anything, and all stays. Must never: lose what others have written into the old one meanwhile.
  *
  * The bound: a journal has 2^24 cells (fewer under RLIMIT_FSIZE), of which the owner uses half: one for each record and
  * one for each 56 bytes of its path. When they are used up and at most three quarters of them still count, the set is

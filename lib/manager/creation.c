@@ -32,7 +32,7 @@ static int make_object(fcm_manager *m, int dirfd, const char *leaf, bool is_dir,
                   : fc_sys_openat(dirfd, leaf, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
   if (rc < 0) return rc;
   *fd = is_dir ? -1 : rc;
-  rc = fc_identity_take(is_dir ? dirfd : *fd, is_dir ? leaf : "", m->session->header->with_handle != 0, now, &st);
+  rc = fc_identity_take(is_dir ? dirfd : *fd, is_dir ? leaf : "", m->header->with_handle != 0, now, &st);
   if (rc == 0 && !fc_identity_proves(now)) rc = -ENOTSUP;
   if (rc == 0) return 0;
   (void)fc_sys_unlinkat(dirfd, leaf, is_dir ? AT_REMOVEDIR : 0);

@@ -30,13 +30,13 @@ int fc_manager_fail(int error) {
   return -1;
 }
 
-static bool is_owner(const fcm_manager *m) {
+bool fc_manager_owns(const fcm_manager *m) {
   return !__atomic_load_n(&m->given_up, __ATOMIC_ACQUIRE) &&
          __atomic_load_n(m->owner, __ATOMIC_RELAXED) == (uint32_t)fc_sys_getpid();
 }
 
 bool fc_manager_may(const fcm_manager *m) {
-  if (m && is_owner(m)) return true;
+  if (m && fc_manager_owns(m)) return true;
   errno = m ? EPERM : EINVAL;
   return false;
 }
@@ -59,7 +59,7 @@ void fc_manager_log(fcm_manager *m, enum fcm_log_level level, const char *format
   va_end(args);
   if (!m->options.log) {
     struct fc_log log;
-    fc_log_open(&log, &m->config.policy, fc_session_path(m->session));
+    fc_log_open(&log, &m->config.policy, m->header->path);
     fc_log_write(&log, (enum fc_log_level)level, "%s", text);
     return;
   }
@@ -112,6 +112,7 @@ static void free_memory(fcm_manager *m, bool whole) {
   fc_arena_free(&m->reaper.registry.arena);
   if (m->session) fc_journal_unmap(&m->session->journal);
   free(m->session);
+  free(m->header);
   if (m->owner) (void)fc_sys_munmap(m->owner, OWNER_PAGE);
   free(m->real);
   free((char *)m->options.base_dir);
@@ -218,7 +219,8 @@ static int begin_session(fcm_manager *m, char *message, size_t size) {
         m->base_fd = base->fd;
       else
         (void)fc_sys_close(base->fd);
-      if (rc == 0 && !(m->real = strdup(base->real))) rc = -ENOMEM;
+      if (rc == 0 && (!(m->real = strdup(base->real)) || !(m->header = malloc(sizeof *m->header)))) rc = -ENOMEM;
+      if (rc == 0) *m->header = *m->session->header;
     }
     if (rc < 0) fc_base_remove(m->config.base, (unsigned)made, INT64_MIN);
   }
@@ -335,9 +337,20 @@ fcm_manager *fcm_create(const struct fcm_options *options) {
 
 /* ---- ending ---- */
 
-static void shut_down_part(fcm_manager *m) {
-  if (m->part) m->part_kind->shut_down(m->part);
-  m->part = NULL;
+/* Its requests are done; it stays where it is, for who is still in a call of it. */
+static void stop_part(fcm_manager *m) {
+  (void)pthread_mutex_lock(&m->part_lock);
+  m->part_closed = true;
+  void *const part = m->part;
+  (void)pthread_mutex_unlock(&m->part_lock);
+  if (part) m->part_kind->stop(part);
+}
+
+static void open_part(fcm_manager *m) {
+  (void)pthread_mutex_lock(&m->part_lock);
+  m->part_closed = false;
+  if (m->part) m->part_kind->go_on(m->part);
+  (void)pthread_mutex_unlock(&m->part_lock);
 }
 
 /* Leaves it to the ordinary end of a session, by its policy. True when nothing is left to be done. */
@@ -353,14 +366,16 @@ static bool end_session(fcm_manager *m) {
 
 int fcm_destroy(fcm_manager *m) {
   if (!m) return 0;
-  if (!is_owner(m)) {
+  if (!fc_manager_owns(m)) {
     const bool gave_up = __atomic_load_n(m->owner, __ATOMIC_RELAXED) == (uint32_t)fc_sys_getpid();
-    if (m->part && !gave_up) m->part_kind->forget(m->part);
+    if (m->part) gave_up ? m->part_kind->discard(m->part) : m->part_kind->forget(m->part);
     if (gave_up) (void)fc_sys_close(m->base_fd); /* in a child the number may be another file's by now */
     free_memory(m, gave_up || is_whole(m));
     return 0;
   }
-  shut_down_part(m);
+  stop_part(m);
+  if (m->part) m->part_kind->discard(m->part);
+  m->part = NULL;
   (void)fcm_stop_periodic_cleanup(m);
   const bool removes = m->options.cleanup_after_processing && !m->keeps;
   if (removes) fc_cleaning_last(m);
@@ -382,18 +397,23 @@ int fcm_destroy(fcm_manager *m) {
 
 int fcm_abandon(fcm_manager *m) {
   if (!fc_manager_may(m)) return -1;
-  shut_down_part(m);
-  const bool periodic = m->periodic.running;
+  const bool periodic = fc_periodic_runs(&m->periodic);
   if (fcm_stop_periodic_cleanup(m) < 0) return -1;
-  m->periodic.restart = periodic;
-  fc_cleaning_begin(m); /* the pass that is under way is waited for */
+  stop_part(m);
+  (void)pthread_rwlock_wrlock(&m->passes); /* the pass that is under way is waited for, and no other one begins */
   (void)pthread_mutex_lock(&m->lock);
-  __atomic_store_n(&m->session->journal.words->abandoned_s, fc_session_now_s(), __ATOMIC_SEQ_CST);
-  __atomic_store_n(&m->given_up, true, __ATOMIC_RELEASE);
-  fc_session_unlock(m->session);
+  const bool owns = fc_manager_owns(m); /* or another thread was faster */
+  if (owns) {
+    __atomic_store_n(&m->session->journal.words->abandoned_s, fc_session_now_s(), __ATOMIC_SEQ_CST);
+    __atomic_store_n(&m->given_up, true, __ATOMIC_RELEASE);
+    fc_session_unlock(m->session);
+  }
   (void)pthread_mutex_unlock(&m->lock);
-  fc_cleaning_end(m);
+  (void)pthread_rwlock_unlock(&m->passes);
   fc_manager_tell(m);
+  if (!owns) return fc_manager_fail(EPERM);
+  (void)fc_periodic_halt(&m->periodic); /* somebody may have started it meanwhile */
+  m->periodic.restart = periodic;
   return 0;
 }
 
@@ -427,9 +447,18 @@ static int take_lock(struct fc_session *s) {
   }
 }
 
+/* What is tracked, read anew: another process may have owned the manager meanwhile. whole: the memory can be freed. */
+static int read_again(fcm_manager *m, bool whole) {
+  if (whole) fc_table_free(&m->table);
+  if (whole) fc_outside_free(m);
+  m->table = (struct fc_table){0};
+  m->outside = NULL;
+  return fc_tracking_rebuild(m);
+}
+
 int fcm_adopt(fcm_manager *m) {
   if (!m) return fc_manager_fail(EINVAL);
-  if (is_owner(m)) return 0;
+  if (fc_manager_owns(m)) return 0;
   const bool is_child = __atomic_load_n(m->owner, __ATOMIC_RELAXED) != (uint32_t)fc_sys_getpid();
   int rc = take_lock(m->session);
   if (rc < 0) return fc_manager_fail(-rc);
@@ -437,11 +466,8 @@ int fcm_adopt(fcm_manager *m) {
     /* What the other threads of the parent had locked stays locked here, and what they had begun stays half done. */
     if (m->part) m->part_kind->forget(m->part);
     m->part = NULL;
+    m->part_closed = false;
     const bool whole = is_whole(m);
-    if (whole) fc_table_free(&m->table);
-    if (whole) fc_outside_free(m);
-    m->table = (struct fc_table){0};
-    m->outside = NULL;
     m->periodic.restart = m->periodic.restart || m->periodic.running;
     const bool restart = m->periodic.restart;
     if (!make_locks(m)) rc = -ENOMEM;
@@ -454,13 +480,18 @@ int fcm_adopt(fcm_manager *m) {
     m->base_fd = fc_base_reopen(h->base, &h->base_identity, h->fs_id, false);
     if (m->base_fd < 0) rc = m->base_fd == -ENOENT ? -ESTALE : m->base_fd;
     if (rc == 0) rc = open_reaper(m);
-    if (rc == 0) rc = fc_tracking_rebuild(m);
+    if (rc == 0) rc = read_again(m, whole);
+  } else {
+    (void)pthread_mutex_lock(&m->lock); /* a thread that came too late for the end may still look at the table */
+    rc = read_again(m, true);
+    (void)pthread_mutex_unlock(&m->lock);
   }
   if (rc < 0) {
     fc_session_unlock(m->session);
     return fc_manager_fail(-rc);
   }
   own(m);
+  open_part(m);
   __atomic_store_n(&m->session->journal.words->abandoned_s, 0, __ATOMIC_SEQ_CST);
   const struct fc_record join = {.type = FC_REC_JOIN, .pid = (uint32_t)fc_sys_getpid(), .time_ns = fc_sys_getppid()};
   (void)fc_journal_append(&m->session->journal, &join); /* for people who look; nothing depends on it */

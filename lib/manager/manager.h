@@ -28,8 +28,13 @@
 
 /* What hangs on a manager without being of its core: the asynchronous forms. */
 struct fc_manager_part {
-  /* Before the manager ends or is abandoned, in its owner: finishes its work, ends its threads, frees it. */
-  void (*shut_down)(void *part);
+  /* Before the manager ends or is abandoned, in its owner: finishes its work and ends its threads. Other threads may
+   * still be in a call; they find it closed. */
+  void (*stop)(void *part);
+  /* The same process has taken the manager back. */
+  void (*go_on)(void *part);
+  /* Stopped, and nobody uses it any more: frees it. */
+  void (*discard)(void *part);
   /* In a fork child, before it destroys or adopts the manager: its threads do not exist here, and its locks may be held
    * for ever. Frees its memory. */
   void (*forget)(void *part);
@@ -55,10 +60,12 @@ struct fc_periodic {
 struct fcm_manager {
   struct fcm_options options; /* its texts are ours */
   struct fc_config config;
-  uint32_t *owner;      /* the owner's pid; the kernel makes it 0 in a fork child (MADV_WIPEONFORK) */
-  bool given_up;        /* by fcm_abandon */
-  bool keeps;           /* nothing is ever removed (FILECLEANUP_DISABLE) */
-  char *real;           /* the base */
+  uint32_t *owner; /* the owner's pid; the kernel makes it 0 in a fork child (MADV_WIPEONFORK) */
+  bool given_up;   /* by fcm_abandon */
+  bool keeps;      /* nothing is ever removed (FILECLEANUP_DISABLE) */
+  char *real;      /* the base */
+  /* The first session's header, as it was made: what it says of the base and of files is true of each that follows. */
+  struct fc_session_header *header;
   int base_fd;          /* O_PATH */
   int64_t made_real_ns; /* both clocks when it was made: what a step of one of them does not move */
   int64_t made_boot_ns;
@@ -68,7 +75,7 @@ struct fcm_manager {
   pthread_cond_t turned; /* turns, and the name in hand */
   uint64_t turn_next;    /* tickets */
   uint64_t turn_serving;
-  struct fc_session *session;
+  struct fc_session *session; /* under `passes` or `lock`: another one takes its place (compact.c) */
   struct fc_table table;
   uint64_t hash_key;
   uint32_t outside_seen; /* words->outside when the records of others were last read */
@@ -84,7 +91,8 @@ struct fcm_manager {
   struct fc_manager_line **lines_end;
 
   struct fc_periodic periodic;
-  pthread_mutex_t part_lock; /* for the part's own use: making it once */
+  pthread_mutex_t part_lock; /* making the part once, and closing it */
+  bool part_closed;          /* none is made any more */
   const struct fc_manager_part *part_kind;
   void *part;
 };
@@ -92,8 +100,10 @@ struct fcm_manager {
 /* errno for a public function: sets it and returns -1. */
 int fc_manager_fail(int error);
 
-/* True when this process may use the manager; else errno is set (EINVAL, EPERM). */
+/* True when this process may use the manager; else errno is set (EINVAL, EPERM). It may be given up behind that: who
+ * holds `passes` or `lock` asks fc_manager_owns once more before he changes anything. */
 bool fc_manager_may(const fcm_manager *manager);
+bool fc_manager_owns(const fcm_manager *manager);
 
 /* Notes a line for options.log, or writes it to the log file. Told by fc_manager_tell, at the end of every public
  * function that removes. */
@@ -108,6 +118,8 @@ void fc_manager_take_session(fcm_manager *manager, struct fc_session *session);
 
 int fc_periodic_init(struct fc_periodic *periodic);
 bool fc_periodic_runs(struct fc_periodic *periodic);
+/* Ends the thread, whoever owns the manager by now. 0 or -EDEADLK: it is the caller. */
+int fc_periodic_halt(struct fc_periodic *periodic);
 
 /* ---- options.c ---- */
 

@@ -67,6 +67,10 @@ int fcm_start_periodic_cleanup(fcm_manager *m) {
   int rc = 0;
   (void)pthread_mutex_lock(&p->lock);
   while (p->joining) (void)pthread_cond_wait(&p->wake, &p->lock);
+  if (!fc_manager_owns(m)) {
+    (void)pthread_mutex_unlock(&p->lock);
+    return fc_manager_fail(EPERM);
+  }
   if (!p->running) {
     p->stop = false;
     (void)fc_sys_sigmask(SIG_BLOCK, &all, &old); /* it inherits them blocked */
@@ -78,13 +82,11 @@ int fcm_start_periodic_cleanup(fcm_manager *m) {
   return rc == 0 ? 0 : fc_manager_fail(EAGAIN);
 }
 
-int fcm_stop_periodic_cleanup(fcm_manager *m) {
-  if (!fc_manager_may(m)) return -1;
-  struct fc_periodic *p = &m->periodic;
+int fc_periodic_halt(struct fc_periodic *p) {
   (void)pthread_mutex_lock(&p->lock);
   if (p->running && pthread_equal(p->thread, pthread_self())) {
     (void)pthread_mutex_unlock(&p->lock);
-    return fc_manager_fail(EDEADLK);
+    return -EDEADLK;
   }
   while (p->joining) (void)pthread_cond_wait(&p->wake, &p->lock); /* somebody else stops it */
   if (p->running) {
@@ -99,4 +101,10 @@ int fcm_stop_periodic_cleanup(fcm_manager *m) {
   }
   (void)pthread_mutex_unlock(&p->lock);
   return 0;
+}
+
+int fcm_stop_periodic_cleanup(fcm_manager *m) {
+  if (!fc_manager_may(m)) return -1;
+  const int rc = fc_periodic_halt(&m->periodic);
+  return rc < 0 ? fc_manager_fail(-rc) : 0;
 }

@@ -89,7 +89,7 @@ static int move_out(fcm_manager *m, int dirfd, const char *leaf, const char *rel
                     const char *to) {
   struct fc_identity now;
   struct statx st;
-  const bool handle = m->session->header->with_handle != 0;
+  const bool handle = m->header->with_handle != 0;
   int rc = fc_identity_take(dirfd, leaf, handle, &now, &st);
   if (rc == 0 && meant && !fc_identity_equal(meant, &now)) rc = -ESTALE;
   if (rc == 0) rc = fc_sys_renameat2(dirfd, leaf, AT_FDCWD, to, 0);
@@ -131,7 +131,11 @@ int fcm_persist(fcm_manager *m, const char *path, const char *to) {
   if (rc == 0 && !known) rc = -ENOMEM;
   if (rc < 0) return fc_manager_fail(-rc);
   const bool stays_beneath = fc_tracking_relative(m, to, rel_to) == 0;
-  fc_cleaning_begin(m);
+  rc = fc_cleaning_begin(m);
+  if (rc < 0) {
+    free(known);
+    return fc_manager_fail(-rc);
+  }
   (void)pthread_mutex_lock(&m->lock);
   if (!fc_tracking_find(m, rel, known)) rc = -ENOENT;
   (void)pthread_mutex_unlock(&m->lock);

@@ -26,7 +26,8 @@ int fc_tracking_relative(const fcm_manager *m, const char *path, char *rel) {
   char cwd[PATH_MAX];
   struct fc_name name = {.tail = path, .tail_len = strnlen(path, PATH_MAX)};
   struct fc_name below;
-  const struct fc_session *s = m->session;
+  const char *const base = m->header->base;
+  const char *const alias = m->header->alias;
   if (name.tail_len == 0) return -EINVAL;
   if (name.tail_len == PATH_MAX) return -ENAMETOOLONG;
   if (path[0] != '/') {
@@ -36,8 +37,8 @@ int fc_tracking_relative(const fcm_manager *m, const char *path, char *rel) {
     name.head = cwd;
     name.head_len = strlen(cwd);
   }
-  if (!fc_path_beneath(fc_session_base(s), s->base_len, &name, &below) &&
-      !(s->alias_len && fc_path_beneath(fc_session_alias(s), s->alias_len, &name, &below)))
+  if (!fc_path_beneath(base, strlen(base), &name, &below) &&
+      !(alias[0] && fc_path_beneath(alias, strlen(alias), &name, &below)))
     return -EXDEV;
   if (below.head_len + 1 + below.tail_len >= PATH_MAX) return -ENAMETOOLONG;
   if (below.head_len) memcpy(rel, below.head, below.head_len);
@@ -179,11 +180,13 @@ static bool is_the_same(fcm_manager *m, uint32_t cell, const struct fc_tracking 
 
 int fc_tracking_add(fcm_manager *m, const struct fc_tracking *what) {
   size_t at;
+  if (!fc_manager_owns(m)) return -EPERM;
   struct fc_slot *slot = find(m, what->rel, &at);
   if (slot && is_the_same(m, fc_slot_cell(slot), what)) return 0;
   const unsigned cells = 2u + (unsigned)(strlen(what->rel) + FC_CELL_PAYLOAD - 1) / FC_CELL_PAYLOAD;
   const int rc = fc_compact_reserve(m, cells, what->in_pass ? NULL : what->rel);
   if (rc < 0) return rc;
+  if (!fc_manager_owns(m)) return -EPERM; /* given up meanwhile: the set is another process's */
   if (!fc_table_reserve(&m->table)) return -ENOMEM;
   const int64_t index = fc_tracking_append(&m->session->journal, what);
   if (index < 0) return -ENOSPC;
@@ -318,7 +321,7 @@ static int look(const fcm_manager *m, const char *rel, struct fc_identity *now, 
   }
   *parent = fd >= 0;
   if (fd < 0) return fd;
-  const int rc = fc_identity_take(fd, leaf, m->session->header->with_handle != 0, now, st);
+  const int rc = fc_identity_take(fd, leaf, m->header->with_handle != 0, now, st);
   if (slash) (void)fc_sys_close(fd);
   return rc;
 }
@@ -326,7 +329,7 @@ static int look(const fcm_manager *m, const char *rel, struct fc_identity *now, 
 /* The root of a mount says so since Linux 5.8; a device number does not on overlayfs, whose files have those of its
  * layers. */
 static bool is_on_another_mount(const fcm_manager *m, const struct statx *st) {
-  const struct fc_identity *base = &m->session->header->base_identity;
+  const struct fc_identity *base = &m->header->base_identity;
   if (st->stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) return (st->stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
   return st->stx_dev_major != base->dev_major || st->stx_dev_minor != base->dev_minor;
 }
@@ -380,9 +383,10 @@ int fcm_untrack_file(fcm_manager *m, const char *path) {
   const int rc = path ? fc_tracking_relative(m, path, rel) : -EINVAL;
   if (rc < 0) return fc_manager_fail(-rc);
   fc_tracking_lock(m, rel);
-  const bool was = fc_tracking_drop(m, rel);
+  const bool owns = fc_manager_owns(m);
+  const bool was = owns && fc_tracking_drop(m, rel);
   fc_tracking_unlock(m);
-  return was ? 0 : fc_manager_fail(ENOENT);
+  return was ? 0 : fc_manager_fail(owns ? ENOENT : EPERM);
 }
 
 int fcm_is_tracked(fcm_manager *m, const char *path, bool *tracked) {

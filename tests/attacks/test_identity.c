@@ -111,6 +111,14 @@ static void on_mount(const char *what, const char *script, bool proves) {
   }
 }
 
+/* scripts/matrix runs it on one file system after the other. */
+Test(identity, where_the_tests_run) {
+  for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
+    struct fct_world *world = fct_world_new();
+    made_anew("the file system of the tests", world, *mode, fct_proves(world));
+  }
+}
+
 Test(identity, on_ext4) { on_image("ext4", "mkfs.ext4 -q", 16, "", true); }
 
 /* Without birth times, as where they are too coarse to tell: the inode's generation alone tells. */

@@ -212,6 +212,21 @@ Test(state_files, a_session_of_another_boot_is_dead_and_the_users_things_stay) {
                  "across boots only what lies on a disk is proved");
 }
 
+/* What no record speaks of was born in this boot, when the session was over. */
+Test(state_files, what_was_made_since_the_boot_of_a_session_is_not_its) {
+  struct orphan o = {.world = fct_world_new()};
+  struct fct_job *job = fct_hold(o.world, FCT_RUN, FCT_LIST("DIRS=recursive"), "mkdir base/d; echo s > base/d/f");
+  fct_kill_guardian(o.world);
+  fct_kill_job(job);
+  cr_assert(fct_wait_no_members(o.world));
+  o.file = session_file(o.world);
+  FCT_EXECUTE(o.world, .mode = FCT_PLAIN, .script = "echo mine > base/d/mine");
+  rewrite(&o, true, 0);
+  let_all_look(o.world, true);
+  cr_expect(!fct_exists(o.world, "base/d/f"), "nothing was removed, so nothing was proven");
+  cr_expect(fct_exists(o.world, "base/d/mine"), "what the user made behind a reboot is gone");
+}
+
 Test(state_files, a_clock_that_is_set_changes_nothing) {
   fct_need("faketime");
   static const char *const steps[] = {"-400d", "+400d"};

@@ -177,6 +177,7 @@ static void do_on_tree(struct run *run, const struct action *action) {
     return;
   }
   const int expected = apply(run, action);
+  if (error == EEXIST && expected == ENOTEMPTY) error = ENOTEMPTY; /* xfs says so of a directory that is not empty */
   if (error != expected)
     outcome_fail(run->outcome, FAULT_ANSWER, "%s: gave '%s', must give '%s'", line, strerror(error),
                  strerror(expected));

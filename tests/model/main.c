@@ -23,7 +23,7 @@
 #define FC_BUILD_DIR "build"
 #endif
 
-enum { JOBS_MAX = 64, FIXED_MAX = 200, KILLS_EVERY = 8 };
+enum { JOBS_MAX = 64, FIXED_MAX = 200, KILLS_EVERY = 8, PLACE_MAX = 32 };
 
 struct options {
   long lists;
@@ -166,7 +166,9 @@ static bool run_job(const struct options *options, int job, const char *scratch,
 static bool run_jobs(const struct options *options, struct tally *sum) {
   char scratch[64];
   bool fine = true;
-  (void)snprintf(scratch, sizeof scratch, "%s/fc-model.XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+  const char *place = getenv("TMPDIR");
+  if (!place || !*place || strlen(place) > PLACE_MAX) place = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+  (void)snprintf(scratch, sizeof scratch, "%s/fc-model.XXXXXX", place);
   struct shared *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED || !mkdtemp(scratch)) {
     perror("model: cannot start");
@@ -195,7 +197,7 @@ static bool run_jobs(const struct options *options, struct tally *sum) {
     if (one->fewest && (!sum->fewest || one->fewest < sum->fewest)) sum->fewest = one->fewest;
     if (one->most > sum->most) sum->most = one->most;
   }
-  (void)nftw(scratch, remove_entry, 16, FTW_DEPTH | FTW_PHYS); /* in /dev/shm; what cannot go is no failure */
+  (void)nftw(scratch, remove_entry, 16, FTW_DEPTH | FTW_PHYS); /* what cannot go is no failure */
   return fine;
 }
 

@@ -1,5 +1,6 @@
-/* filter_threads COUNT: threads make and remove names in `base`, and in the midst of that a seccomp filter is installed
- * for all of them, which kills for every call that this program does not make itself. */
+/* filter_threads COUNT [apart]: threads make and remove names in `base`, and in the midst of that a seccomp filter is
+ * installed for all of them, which kills for every call that this program does not make itself. apart: each has a
+ * filter of its own, which lets all pass, so that the one for all is refused; then base/late is made. */
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -15,9 +16,19 @@
 #define THREADS_MAX 8
 
 static volatile int stop;
+static int apart;
+static int parted;
+
+static void filter_alone(void) {
+  struct sock_filter pass = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  const struct sock_fprog filter = {1, &pass};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter)) _exit(2);
+  __atomic_fetch_add(&parted, 1, __ATOMIC_SEQ_CST);
+}
 
 static void *work(void *argument) {
   char name[64];
+  if (apart) filter_alone();
   snprintf(name, sizeof name, "base/t%ld", (long)argument);
   while (!stop) {
     const int fd = open(name, O_CREAT | O_RDWR, 0600);
@@ -56,6 +67,7 @@ static void pause_ms(long ms) { nanosleep(&(struct timespec){.tv_nsec = ms * 100
 
 int main(int argc, char **argv) {
   const int count = argc > 1 ? atoi(argv[1]) : 1;
+  apart = argc > 2;
   pthread_t threads[THREADS_MAX];
   struct sock_filter program[64];
   unsigned short n = 0;
@@ -70,7 +82,10 @@ int main(int argc, char **argv) {
   program[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
   const struct sock_fprog filter = {n, program};
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return 2;
-  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter)) return 2;
+  while (apart && __atomic_load_n(&parted, __ATOMIC_SEQ_CST) < count) pause_ms(1);
+  const long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter);
+  if (apart ? result <= 0 : result != 0) return 2;
+  if (apart && open("base/late", O_CREAT | O_WRONLY, 0600) < 0) return 2;
   pause_ms(10);
   stop = 1;
   for (int i = 0; i < count && i < THREADS_MAX; i++) pthread_join(threads[i], NULL);

@@ -8,7 +8,9 @@
  * +shm_unlink NAME, +sem_open NAME FLAGS, +sem_unlink NAME, +fds (how many descriptors are open), +signal
  * (what follows runs in a handler), +child (what follows runs in a vfork child), +exec WORD... (execvp), +filter KIND
  * (a seccomp filter: `kill` lets only the calls of this program and of a program that starts pass, `everybody` is the
- * same for all threads, `pass` lets all pass, `wrong` is refused). */
+ * same for all threads, `pass` lets all pass, `deaf` answers EPERM to whatever asks for a name or an object; refused
+ * are `wrong`, `empty`, `long`, and those that cannot be read: `nowhere`, `cut` in the middle, and the program of
+ * `wild`). */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -186,6 +188,15 @@ static const int passing[] = {
 #endif
 };
 
+static const int asking[] = {SYS_statx, SYS_readlinkat, SYS_getcwd, SYS_openat, SYS_name_to_handle_at};
+
+/* Behind it there is nothing. */
+static char *end_of_memory(void) {
+  char *const two = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  munmap(two + 4096, 4096);
+  return two + 4096;
+}
+
 static long filter(const char *kind) {
   static struct sock_filter program[256];
   unsigned short n = 0;
@@ -195,13 +206,25 @@ static long filter(const char *kind) {
     program[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)passing[i], 0, 1);
     program[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
   }
+  for (size_t i = 0; strcmp(kind, "deaf") == 0 && i < sizeof asking / sizeof *asking; i++) {
+    program[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)asking[i], 0, 1);
+    program[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
+  }
   program[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, kills ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ALLOW);
   if (strcmp(kind, "wrong") == 0) program[n - 1].code = 0xffff;
-  const struct sock_fprog all = {n, program};
+  struct sock_fprog all = {n, program};
+  const struct sock_fprog *given = &all;
+  char *const end = end_of_memory();
+  if (strcmp(kind, "empty") == 0) all.len = 0;
+  if (strcmp(kind, "long") == 0) all.len = 0xffff;
+  if (strcmp(kind, "nowhere") == 0) given = (const void *)end;
+  if (strcmp(kind, "wild") == 0) all.filter = (void *)end;
+  if (strcmp(kind, "cut") == 0) all.filter = memcpy(end - sizeof *program, program, sizeof *program);
+  if (strcmp(kind, "cut") == 0) all.len = 4096;
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   if (strcmp(kind, "everybody") == 0)
-    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &all);
-  return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &all, 0, 0);
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, given);
+  return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, given, 0, 0);
 }
 
 static void own(char **call, int count) {

@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #define UNSET 77
 #define NOBODY 65534
@@ -409,9 +410,13 @@ static void flags(void) {
 /* ---- streams ---- */
 
 static void streams(void) {
-  static const char *const tried[] = {"w",  "w+",  "a",   "a+",  "r",   "r+",          "wx",       "w+x", "ax",
-                                      "wb", "wbe", "wme", "wc",  "wex", "w,ccs=UTF-8", "xw",       "",    "q",
-                                      "rw", "ra",  "w ",  "r+x", "we+", "wbbbbbbbx",   "wbbbbbxb", "a,x", "w\x80"};
+  /* clang-format off */
+  static const char *const tried[] = {
+      "w", "w+", "a", "a+", "r", "r+", "wx", "w+x", "ax", "wb", "wbe", "wme", "wc", "wex", "w,ccs=UTF-8",
+      "xw", "", "q", "rw", "ra", "w ", "r+x", "we+", "wbbbbbbbx", "wbbbbbxb", "a,x", "w\x80", "w,ccs=big5",
+      "w,ccs=euc-jp", "w,ccs=x", "w,ccs=no-such", "wx,ccs=UTF-8"
+  };
+  /* clang-format on */
   for (size_t i = 0; i < sizeof tried / sizeof *tried; i++) {
     char name[64];
     for (int there = 0; there < 3; there++) {
@@ -421,7 +426,7 @@ static void streams(void) {
       FILE *file = there == 2 ? fopen64(name, tried[i]) : fopen(name, tried[i]);
       say(there, tried[i], file != NULL);
       if (!file) continue;
-      printf("flags %o %o", fcntl(fileno(file), F_GETFL), fcntl(fileno(file), F_GETFD));
+      printf("flags %o %o %d", fcntl(fileno(file), F_GETFL), fcntl(fileno(file), F_GETFD), fwide(file, 0));
       errno = UNSET;
       say(there, "fputs", fputs("after", file) < 0);
       fclose(file);

@@ -25,11 +25,9 @@ Test(semantics, a_thread_is_cancelled_inside_a_call) { LEAVES_NOTHING("cancellin
 Test(semantics, a_signal_interrupts_the_opening_of_a_fifo) { LEAVES_NOTHING("interrupted"); }
 Test(semantics, leases_on_what_is_opened) { LEAVES_NOTHING("leases"); }
 
-/* A mode with no room for a letter more cannot be the proof. */
-Test(semantics, modes_of_streams) {
-  FCT_USER_DATA_WHOLE(.script = PROBE("streams"),
-                      .survive = FCT_LIST("base/23-0", "base/23-2", "base/24-0", "base/24-2"));
-}
+/* One letter more moves the others: libc looks at seven, behind the comma of ,ccs= too, where b and e mean something.
+ */
+Test(semantics, modes_of_streams) { LEAVES_NOTHING("streams"); }
 
 Test(semantics, devices_and_whiteouts_are_never_removed) {
   fct_need_root();

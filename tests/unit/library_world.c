@@ -6,14 +6,33 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+#define OVERLAYFS_MAGIC 0x794c7630
+#define FUSE_SUPER_MAGIC 0x65735546
+
+static void make_below(const char *place, char *out, size_t size) {
+  const int length = snprintf(out, size, "%s/fc-library-XXXXXX", place);
+  cr_assert(length > 0 && (size_t)length < size, "%s is too long for a test", place);
+  cr_assert_not_null(mkdtemp(out), "%s: %s", out, strerror(errno));
+}
+
+void library_place_make(char *root, size_t root_size, char *state, size_t state_size, const char *otherwise) {
+  const char *place = getenv("TMPDIR");
+  make_below(place && *place ? place : otherwise, root, root_size);
+  struct statfs fs;
+  const bool keeps_locks = statfs(root, &fs) == 0 && fs.f_type != OVERLAYFS_MAGIC && fs.f_type != FUSE_SUPER_MAGIC;
+  char elsewhere[PATH_MAX] = "";
+  if (!keeps_locks) make_below("/dev/shm", elsewhere, sizeof elsewhere);
+  const int length = snprintf(state, state_size, "%s/state", keeps_locks ? root : elsewhere);
+  cr_assert(length > 0 && (size_t)length < state_size, "%s is too long for a test", root);
+}
 
 void library_world_prepare(struct library_world *world) {
   memset(world, 0, sizeof *world);
-  (void)snprintf(world->root, sizeof world->root, "/tmp/fc-library-XXXXXX");
-  cr_assert_not_null(mkdtemp(world->root));
+  library_place_make(world->root, sizeof world->root, world->state, sizeof world->state, "/tmp");
   (void)snprintf(world->base, sizeof world->base, "%s/base", world->root);
-  (void)snprintf(world->state, sizeof world->state, "%s/state", world->root);
   fcm_options_init(&world->options);
   world->options.base_dir = world->base;
   world->options.state_dir = world->state;
@@ -35,10 +54,19 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
   return remove(path);
 }
 
+bool library_place_remove(const char *root, const char *state) {
+  char elsewhere[PATH_MAX];
+  (void)snprintf(elsewhere, sizeof elsewhere, "%s", state);
+  char *slash = strrchr(elsewhere, '/');
+  if (slash) *slash = '\0';
+  const bool gone = strcmp(elsewhere, root) == 0 || nftw(elsewhere, remove_entry, 16, FTW_DEPTH | FTW_PHYS) == 0;
+  return nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS) == 0 && gone;
+}
+
 void library_world_end(struct library_world *world) {
   if (world->manager) cr_expect_eq(fcm_destroy(world->manager), 0, "fcm_destroy: %s", strerror(errno));
   world->manager = NULL;
-  cr_expect_eq(nftw(world->root, remove_entry, 16, FTW_DEPTH | FTW_PHYS), 0);
+  cr_expect(library_place_remove(world->root, world->state), "not all of %s can be removed", world->root);
 }
 
 const char *library_path(const struct library_world *world, const char *relative) {

@@ -18,6 +18,12 @@ struct library_world {
   fcm_manager *manager;
 };
 
+/* A new directory for a test, below TMPDIR or, without one, below `otherwise`; and in it, or where locks are kept when
+ * that is an overlay or FUSE, the name of a state directory. library_place_remove removes both, and says whether it
+ * could. */
+void library_place_make(char *root, size_t root_size, char *state, size_t state_size, const char *otherwise);
+bool library_place_remove(const char *root, const char *state);
+
 /* The options may be changed between the two. */
 void library_world_prepare(struct library_world *world);
 void library_world_create(struct library_world *world);

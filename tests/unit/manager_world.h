@@ -7,7 +7,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #include "filecleanup.h"
+#include "library_world.h"
 
 static char world_root[128];
 static char world_base[160];
@@ -32,25 +32,16 @@ static void world_hear(void *context, enum fcm_log_level level, const char *line
 /* In memory when there is room for that: the state directory must hold locks through mappings, which an overlay does
  * not. */
 static void world_begin(void) {
-  (void)snprintf(world_root, sizeof world_root, "%s/filecleanup-manager.XXXXXX",
-                 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-  cr_assert(mkdtemp(world_root), "mkdtemp: %s", strerror(errno));
+  library_place_make(world_root, sizeof world_root, world_state, sizeof world_state,
+                     access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
   (void)snprintf(world_base, sizeof world_base, "%s/base", world_root);
-  (void)snprintf(world_state, sizeof world_state, "%s/state", world_root);
   cr_assert_eq(setenv("HOME", world_root, 1), 0);
-}
-
-static int world_remove_one(const char *path, const struct stat *st, int kind, struct FTW *at) {
-  (void)st;
-  (void)kind;
-  (void)at;
-  return remove(path);
 }
 
 /* LeakSanitizer cannot look at a process whose users differ. */
 static void world_end(void) {
   if (getuid() == 0 && (seteuid(0) != 0 || setegid(0) != 0)) cr_log_warn("root is not root any more");
-  (void)nftw(world_root, world_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  (void)library_place_remove(world_root, world_state);
 }
 
 static inline struct fcm_options world_options(void) {

@@ -3,6 +3,8 @@
  *
  * FC_MANAGER_SECONDS says how long (default 3; the full form is 60). */
 #include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -152,5 +154,145 @@ Test(manager_threads, sixteen_threads_and_forks_lose_nothing_and_count_nothing_t
   cr_assert_eq(entries_in(in_base("d/e")), 0);
   cr_assert_eq(entries_in(in_base("d")), 1);
   cr_assert_eq(entries_in(world_base), 1);
+  cr_assert_eq(fcm_destroy(manager), 0);
+}
+
+/* ---- given up while others are at work ---- */
+
+#define MANY 20000
+#define ROUNDS 60
+
+static void *clean_all(void *context) {
+  (void)context;
+  (void)fcm_cleanup_all_tracked(manager, NULL);
+  return NULL;
+}
+
+/* The child that adopts it may untrack something the next moment. */
+Test(manager_threads, abandoning_waits_for_the_pass_under_way) {
+  char name[32];
+  pthread_t thread;
+  manager = world_manager();
+  for (int i = 0; i < MANY; i++) {
+    (void)snprintf(name, sizeof name, "f%d", i);
+    write_file(in_base(name), "x");
+    cr_assert_eq(fcm_track_file(manager, in_base(name)), 0);
+  }
+  cr_assert_eq(pthread_create(&thread, NULL, clean_all, NULL), 0);
+  while (stands(in_base("f0"))) usleep(100);
+  cr_assert_eq(fcm_abandon(manager), 0);
+  const unsigned left = entries_in(world_base);
+  cr_assert_eq(pthread_join(thread, NULL), 0);
+  cr_assert_eq(entries_in(world_base), left, "the pass went on behind fcm_abandon");
+  cr_assert_eq(fcm_adopt(manager), 0);
+  cr_assert_eq(fcm_destroy(manager), 0);
+}
+
+/* Whatever a thread is in the middle of when the manager is given up is done, or refused. */
+static void *ask_on(void *context) {
+  struct worker *w = context;
+  while (!w->wrong && !__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
+    fcm_request *request = NULL;
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof path, "%s/a%u-%u", world_base, w->number, draw(w, OWN_NAMES));
+    errno = 0;
+    int rc = 0;
+    switch (draw(w, 5)) {
+    case 0:
+      rc = fcm_track_file(manager, path);
+      break;
+    case 1:
+      rc = fcm_async_flush(manager);
+      break;
+    case 2:
+      rc = fcm_start_periodic_cleanup(manager);
+      break;
+    case 3:
+      rc = fcm_async_fd(manager) < 0 ? -1 : 0;
+      break;
+    default:
+      rc = fcm_cleanup_file_async(manager, path, NULL, NULL, &request);
+      if (rc == 0) rc = fcm_request_wait(request, FCM_FOREVER, NULL, NULL);
+      fcm_request_free(request);
+    }
+    w->error = errno;
+    if (rc < 0 && errno != EPERM && errno != ECANCELED && errno != EAGAIN) w->wrong = "another error";
+  }
+  return NULL;
+}
+
+Test(manager_threads, giving_it_up_and_taking_it_back_among_threads_that_use_it) {
+  struct worker workers[4] = {0};
+  manager = world_manager();
+  for (unsigned i = 0; i < 4; i++) {
+    workers[i].number = i;
+    workers[i].seed = i + 1;
+    cr_assert_eq(pthread_create(&workers[i].thread, NULL, ask_on, &workers[i]), 0);
+  }
+  for (int i = 0; i < ROUNDS; i++) {
+    usleep(500);
+    cr_assert_eq(fcm_abandon(manager), 0, "%s", strerror(errno));
+    cr_assert_eq(fcm_adopt(manager), 0, "%s", strerror(errno));
+  }
+  __atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
+  for (unsigned i = 0; i < 4; i++) cr_assert_eq(pthread_join(workers[i].thread, NULL), 0);
+  for (unsigned i = 0; i < 4; i++)
+    cr_assert(!workers[i].wrong, "%s (%s)", workers[i].wrong, strerror(workers[i].error));
+  cr_assert_eq(fcm_destroy(manager), 0);
+}
+
+/* The child has taken a word back meanwhile. */
+Test(manager_threads, who_takes_it_back_knows_what_the_other_process_has_done) {
+  int status;
+  manager = world_manager();
+  write_file(in_base("f"), "x");
+  write_file(in_base("g"), "x");
+  cr_assert_eq(fcm_track_file(manager, in_base("f")), 0);
+  cr_assert_eq(fcm_track_file(manager, in_base("g")), 0);
+  cr_assert_eq(fcm_abandon(manager), 0);
+  const pid_t child = fork();
+  if (child == 0)
+    _exit(fcm_adopt(manager) == 0 && fcm_untrack_file(manager, in_base("f")) == 0 && fcm_abandon(manager) == 0 ? 0 : 1);
+  cr_assert(waitpid(child, &status, 0) == child && status == 0);
+  cr_assert_eq(fcm_adopt(manager), 0, "%s", strerror(errno));
+  cr_expect(!is_tracked(manager, in_base("f")));
+  cr_assert_eq(fcm_destroy(manager), 0);
+  cr_assert(stands(in_base("f")) && !stands(in_base("g")));
+}
+
+/* ---- the journal moves under others ---- */
+
+static void *look_on(void *context) {
+  struct worker *w = context;
+  bool tracked;
+  char path[PATH_MAX];
+  (void)snprintf(path, sizeof path, "%s/here", world_base);
+  while (!w->wrong && !__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
+    if (fcm_track_file(manager, path) < 0) w->wrong = "track";
+    if (fcm_is_tracked(manager, path, &tracked) < 0 || !tracked) w->wrong = "not tracked";
+    w->error = errno;
+  }
+  return NULL;
+}
+
+Test(manager_threads, paths_mean_the_same_while_the_journal_moves) {
+  const struct rlimit small = {1 << 19, 1 << 19};
+  struct worker w = {0};
+  char name[32];
+  cr_assert_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+  (void)signal(SIGXFSZ, SIG_IGN);
+  manager = world_manager();
+  write_file(in_base("here"), "x");
+  cr_assert_eq(pthread_create(&w.thread, NULL, look_on, &w), 0);
+  char path[PATH_MAX];
+  for (int i = 0; i < 40000; i++) {
+    (void)snprintf(name, sizeof name, "churn%d", i);
+    (void)snprintf(path, sizeof path, "%s/%s", world_base, name);
+    cr_assert_eq(fcm_track_file(manager, path), 0, "%d: %s", i, strerror(errno));
+    cr_assert_eq(fcm_untrack_file(manager, path), 0);
+  }
+  __atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
+  cr_assert_eq(pthread_join(w.thread, NULL), 0);
+  cr_assert(!w.wrong, "%s (%s)", w.wrong, strerror(w.error));
   cr_assert_eq(fcm_destroy(manager), 0);
 }

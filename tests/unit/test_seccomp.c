@@ -1,5 +1,6 @@
 /* Which seccomp filters let our own system calls live. */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
@@ -30,6 +31,13 @@ Test(seccomp, one_that_kills_traps_asks_or_pretends_does_not) {
   cr_expect_not(SPARES(RETURN(SECCOMP_RET_USER_NOTIF)));
   cr_expect_not(SPARES(RETURN(SECCOMP_RET_ERRNO)));
   cr_expect_not(SPARES(RETURN(SECCOMP_RET_LOG)));
+}
+
+/* An answer that the kernel too may give would be believed. */
+Test(seccomp, one_whose_refusal_looks_like_an_answer_does_not) {
+  static const unsigned answers[] = {EACCES, ENOENT, ENOTDIR, ELOOP, EBADF, EEXIST, EINVAL};
+  for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
+    cr_expect_not(SPARES(RETURN(SECCOMP_RET_ERRNO | answers[i])), "%u", answers[i]);
 }
 
 Test(seccomp, a_list_that_lacks_one_of_our_calls_does_not) {
