@@ -49,6 +49,7 @@ static const struct {
     {SYS_newfstatat, false, {ANY_DISK, EINTR}},
     {SYS_fstatfs, false, {EIO, ENOSYS, EINTR, ESTALE}},
     {SYS_statfs, false, {EIO, ENOSYS, EINTR, ESTALE, EACCES}},
+    {457 /* SYS_statmount, which older headers lack */, false, {ENOSYS, EPERM, ENOENT, EINVAL, EOVERFLOW}},
     {SYS_access, false, {ANY_DISK, EINTR}},
     {SYS_readlinkat, false, {ANY_DISK}},
     {SYS_readlink, false, {ANY_DISK}},
