@@ -140,7 +140,8 @@ static bool run_job(const struct options *options, int job, const char *scratch,
   const struct settings settings = {options->build, own, RULE_NONE, options->verbose};
   const unsigned long long first_seed = options->seed * 1000003ULL;
   if (options->self_check) {
-    const struct self_check check = {&settings, first_seed, options->lists, options->actions, job, options->jobs};
+    const struct self_check check = {&settings,           first_seed, options->lists, options->actions, options->files,
+                                     options->file_count, job,        options->jobs};
     return self_check(&check);
   }
   srand((unsigned)options->seed + (unsigned)job);
@@ -342,6 +343,7 @@ int main(int argc, char **argv) {
   if (fixed[0]) add_fixed_lists(&options, fixed);
   if (options.jobs < 1 || options.jobs > JOBS_MAX || options.verbose) options.jobs = 1;
   (void)signal(SIGPIPE, SIG_IGN);
+  (void)setvbuf(stdout, NULL, _IOLBF, 0); /* the jobs' lines, whole and as they come */
 
   struct tally sum = {0};
   const time_t began = time(NULL);
