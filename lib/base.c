@@ -47,7 +47,7 @@ static bool kernel_clock_is_fine(void) {
 /* What is mounted as ext3 or ext2 has the same driver and the same magic number, but not its fine clock. */
 static bool is_mounted_as(int fd, const char *type) {
   struct statx st;
-  struct fc_statmount mount;
+  struct fc_statmount mount = {0};
   int rc = fc_sys_statx(fd, "", AT_EMPTY_PATH, FC_STATX_MNT_ID_UNIQUE, &st);
   if (rc == 0 && !(st.stx_mask & FC_STATX_MNT_ID_UNIQUE)) rc = -ENOSYS;
   if (rc == 0) rc = fc_sys_statmount(st.stx_mnt_id, FC_STATMOUNT_FS_TYPE, &mount);
