@@ -214,6 +214,7 @@ static enum verdict capture_and_remove(struct fc_reaper *r, const struct found *
     r->result->in_use++;
     return SPARED;
   }
+  if (r->removing) r->removing(f->place->fd, f->leaf);
   fc_quarantine_slot_name((uint32_t)index, slot);
   rc = fc_quarantine_take(&r->quarantine, f->place->fd, f->leaf, slot);
   if (rc == -ENOENT) {

@@ -76,11 +76,12 @@ struct fc_reaper {
   void *wants_context;
   bool (*spares)(void *context, const char *path); /* owner: somebody has told him to keep it; may be NULL */
   void *spares_context;
-  const uint32_t *stop; /* != 0: end behind the object in hand; may be NULL */
-  char *path;           /* FC_REAPER_PATH_BYTES: of the name in hand */
-  char *path2;          /* the same size: of what is compared with it */
-  char *list;           /* FC_LIST_BYTES */
-  char *hand;           /* owner: the directory that is open as hand_fd, as it was asked for last */
+  void (*removing)(int dirfd, const char *leaf); /* owner: told before a name is taken away; may be NULL */
+  const uint32_t *stop;                          /* != 0: end behind the object in hand; may be NULL */
+  char *path;                                    /* FC_REAPER_PATH_BYTES: of the name in hand */
+  char *path2;                                   /* the same size: of what is compared with it */
+  char *list;                                    /* FC_LIST_BYTES */
+  char *hand; /* owner: the directory that is open as hand_fd, as it was asked for last */
   int hand_fd;
   struct fc_identity hand_identity;
   struct fc_identity found; /* owner: what stood at the name that was asked for last */

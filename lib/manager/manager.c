@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "announce.h"
 #include "cleaning.h"
 #include "departure.h"
 #include "orphan.h"
@@ -258,6 +259,7 @@ static int open_reaper(fcm_manager *m) {
   m->reaper.log.context = m;
   m->reaper.spares = fc_outside_spares;
   m->reaper.spares_context = m;
+  m->reaper.removing = filecleanup_removing;
   return rc;
 }
 

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "announce.h"
 #include "beneath.h"
 #include "cleaning.h"
 #include "tracking.h"
@@ -84,6 +85,13 @@ static int copy_to(int fd, const struct statx *st, const char *to) {
   return rc;
 }
 
+static void announce(int dirfd, const char *leaf, const char *to) {
+  struct statx st;
+  if (!filecleanup_removing) return;
+  filecleanup_removing(dirfd, leaf);
+  if (fc_sys_statx(AT_FDCWD, to, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &st) == 0) filecleanup_removing(AT_FDCWD, to);
+}
+
 /* The object at leaf of dirfd, which is the one that is meant. */
 static int move_out(fcm_manager *m, int dirfd, const char *leaf, const char *rel, const struct fc_identity *meant,
                     const char *to) {
@@ -92,6 +100,7 @@ static int move_out(fcm_manager *m, int dirfd, const char *leaf, const char *rel
   const bool handle = m->header->with_handle != 0;
   int rc = fc_identity_take(dirfd, leaf, handle, &now, &st);
   if (rc == 0 && meant && !fc_identity_equal(meant, &now)) rc = -ESTALE;
+  if (rc == 0) announce(dirfd, leaf, to);
   if (rc == 0) rc = fc_sys_renameat2(dirfd, leaf, AT_FDCWD, to, 0);
   if (rc != -EXDEV || !S_ISREG(st.stx_mode)) return rc;
   const int fd = fc_sys_openat(dirfd, leaf, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);

@@ -4,11 +4,11 @@
  *        manager_host start BASE           makes a manager and ends it, as the next run would
  *        manager_host hold BASE            tracks f, g, old and d/inside, says ready, waits for `end`, ends
  *        manager_host both BASE OTHER      works in two bases with the library and without, and ends
- *        manager_host exec BASE            tracks f, and becomes another program
- *        manager_host daemon BASE          daemon(3) with a manager: says `adopted`, waits for `end`, ends
- *        manager_host exchange BASE NUMBER ATTACKER
- *          as `exchange_attacker session`, but removes by the library. The attacker is stopped until all is tracked:
- * what the owner tracks is his, even when somebody has just put a victim there.
+ *        manager_host data BASE            moves the data of the file user, and of tree/user, to others with the
+ * library's help manager_host exec BASE            tracks f, and becomes another program manager_host daemon BASE
+ * daemon(3) with a manager: says `adopted`, waits for `end`, ends manager_host exchange BASE NUMBER ATTACKER as
+ * `exchange_attacker session`, but removes by the library. The attacker is stopped until all is tracked: what the owner
+ * tracks is his, even when somebody has just put a victim there.
  *
  * FILECLEANUP_STATE_DIR says where the journal stands.
  */
@@ -200,6 +200,18 @@ static void exchange(const char *number, pid_t attacker) {
   (void)fcm_destroy(m);
 }
 
+/* As gzip does it, and an editor, but that the library removes. */
+static void move_data(void) {
+  fcm_manager *m = manager_of(base, false);
+  bool removed = false;
+  create(in_base("user.gz", 0), "the user's, elsewhere");
+  if (fcm_cleanup_file(m, in_base("user", 0), &removed) < 0 || !removed) die("fcm_cleanup_file");
+  create(in_base("user", 0), "the user's, anew");
+  create(in_base("tree.tar", 0), "the user's, packed");
+  if (fcm_cleanup_directory(m, in_base("tree", 0), true, NULL) < 0) die("fcm_cleanup_directory");
+  if (fcm_destroy(m) < 0) die("fcm_destroy");
+}
+
 int main(int argc, char **argv) {
   if (argc < 3) return 2;
   const char *what = argv[1];
@@ -213,7 +225,9 @@ int main(int argc, char **argv) {
   else if (strcmp(what, "both") == 0 && argc == 4) {
     work(argv[2]);
     work(argv[3]);
-  } else if (strcmp(what, "exec") == 0)
+  } else if (strcmp(what, "data") == 0)
+    move_data();
+  else if (strcmp(what, "exec") == 0)
     become();
   else if (strcmp(what, "daemon") == 0)
     as_daemon();

@@ -162,3 +162,15 @@ Test(manager, a_program_under_the_shim_may_use_the_library_on_the_same_base_and_
     expect_answer(world, "find $FILECLEANUP_STATE_DIR -name 'session-*'", "");
   }
 }
+
+Test(manager, a_copy_of_what_the_library_removes_is_not_deleted_by_the_shim) {
+  for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
+    struct fct_world *world = fct_world_new();
+    cr_assert_eq(run(world, "mkdir base/tree; echo data | tee base/user > base/tree/user").status, 0);
+    const char *argv[] = {PROBE, "data", world->base, NULL};
+    const struct fct_result result = FCT_EXECUTE(world, .mode = *mode, .limit_s = LIMIT_S, .argv = argv);
+    cr_expect_eq(result.status, 0, "%s: %d %s", fct_mode_name(*mode), result.status, result.err);
+    cr_expect(fct_wait_no_guardian(world));
+    expect_answer(world, "cd \"$BASE\" && ls", "tree.tar\nuser\nuser.gz\n");
+  }
+}
