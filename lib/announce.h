@@ -2,8 +2,8 @@
  *
  * The library removes by system calls of its own, which no hook sees. A shim there has to know all the same that data
  * of the user's goes, or a copy of it that the program has made would be deleted with the shim's session. Responsible
- * for: this one name, which the shim exports and the library calls when it is there. Must never: be called for what is
- * removed at the end of a session, which no process of it lives to copy.
+ * for: this one name, which the shim exports and the library calls when it is there. Must never: be called by the
+ * reaper of a session that has ended, in whose process the shim belongs to another.
  */
 #ifndef FC_ANNOUNCE_H
 #define FC_ANNOUNCE_H

@@ -161,13 +161,13 @@ static int place_stands(struct fc_reaper *r, const struct place *place, const ch
     if (!known) return -ESTALE;
     if (strchr(r->path2, '/')) {
       const int fd = fc_beneath_open(r->base_fd, r->path2);
-      if (fd < 0) return fd;
-      rc = fc_sys_statx(fd, "", AT_EMPTY_PATH, STATX_INO, &st);
-      (void)fc_sys_close(fd);
+      rc = fd < 0 ? fd : fc_sys_statx(fd, "", AT_EMPTY_PATH, STATX_INO, &st);
+      if (fd >= 0) (void)fc_sys_close(fd);
     } else { /* one step beneath the base: no link can be on the way */
       rc = fc_sys_statx(r->base_fd, r->path2, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, STATX_INO, &st);
     }
   }
+  if (is_somebodys(rc)) return -ESTALE;
   if (rc < 0) return rc;
   const bool same = st.stx_ino == place->identity.ino && st.stx_dev_major == place->identity.dev_major &&
                     st.stx_dev_minor == place->identity.dev_minor;

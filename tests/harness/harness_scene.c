@@ -214,12 +214,21 @@ const char *fct_scene_broken_promise(const struct fct_scene *scene, const char *
   return NULL;
 }
 
+/* What is in a directory keeps it. */
+static bool is_kept_by_another(const struct fct_tree *is, const char *name) {
+  const size_t len = strlen(name);
+  for (size_t i = 0; i < is->count; i++)
+    if (is_own(is->entries[i].name) && strncmp(is->entries[i].name, name, len) == 0 && is->entries[i].name[len] == '/')
+      return true;
+  return false;
+}
+
 unsigned fct_scene_leaks(const struct fct_scene *scene, const char **shown) {
   const struct fct_tree *const is = fct_tree_of(scene->world->dir);
   unsigned leaks = 0;
   if (shown) *shown = "";
   for (size_t i = 0; i < is->count; i++) {
-    if (!is_own(is->entries[i].name)) continue;
+    if (!is_own(is->entries[i].name) || is_kept_by_another(is, is->entries[i].name)) continue;
     leaks++;
     if (shown) *shown = fct_format("%s %s", *shown, is->entries[i].name);
   }

@@ -38,7 +38,8 @@ struct fct_result fct_scene_play(struct fct_scene *scene, enum fct_mode mode);
  * after one of the steps. The data of copies must stand somewhere in any case. */
 const char *fct_scene_wrong(const struct fct_scene *scene, int low, int high, bool mixed);
 
-/* How many names of the session's own are there, and what else of ours stands in the base. */
+/* How many names of the session's own are there, and what else of ours stands in the base; not the directories that
+ * only what is in them keeps. */
 unsigned fct_scene_leaks(const struct fct_scene *scene, const char **shown);
 
 /* NULL, or which file is not there although the program has told `promised PATH`. */
