@@ -170,8 +170,8 @@ void fct_faults_row(const char *where, uint64_t injected, unsigned long long dif
 
 void fct_kill_points_row(const char *where, uint64_t tried, unsigned long long violations,
                          unsigned long long instant_leaks) {
-  FCT_ROW("kill points", where, "names made in the very instant of the kill", {"kill points tried", tried},
-          {"violations", violations}, {"instant leaks", instant_leaks});
+  FCT_ROW("kill points", where, "made in the very instant of the kill, or before one inside a removal of the user's",
+          {"kill points tried", tried}, {"violations", violations}, {"instant leaks", instant_leaks});
   cr_expect_eq(violations, 0, "%s: %llu kill points failed", where, violations);
 }
 
