@@ -13,6 +13,7 @@
 #define FS_F2FS 0xF2F52010u
 #define FS_ZFS 0x2FC12FC1u
 #define FS_OVERLAY 0x794c7630u
+#define FS_FUSE 0x65735546u
 #define CREATION_SLACK_S 10 /* the base is made a moment before its session's header */
 #define FINE_CLOCK_MAJOR 6  /* multigrain time stamps: Linux 6.13 */
 #define FINE_CLOCK_MINOR 13
@@ -43,10 +44,27 @@ static bool kernel_clock_is_fine(void) {
   return major > FINE_CLOCK_MAJOR || (major == FINE_CLOCK_MAJOR && minor >= FINE_CLOCK_MINOR);
 }
 
-/* tmpfs, xfs and btrfs do not give an inode number back at once; ext4 does, and is fine grained from 6.13 on. */
-static bool needs_handle(uint64_t fs_type) {
+/* What is mounted as ext3 or ext2 has the same driver and the same magic number, but not its fine clock. */
+static bool is_mounted_as(int fd, const char *type) {
+  struct statx st;
+  struct fc_statmount mount = {0};
+  int rc = fc_sys_statx(fd, "", AT_EMPTY_PATH, FC_STATX_MNT_ID_UNIQUE, &st);
+  if (rc == 0 && !(st.stx_mask & FC_STATX_MNT_ID_UNIQUE)) rc = -ENOSYS;
+  if (rc == 0) rc = fc_sys_statmount(st.stx_mnt_id, FC_STATMOUNT_FS_TYPE, &mount);
+  if (rc < 0 || !(mount.mask & FC_STATMOUNT_FS_TYPE) || mount.fs_type >= sizeof mount.text) return false;
+  const size_t room = sizeof mount.text - mount.fs_type;
+  return strnlen(mount.text + mount.fs_type, room) < room && strcmp(mount.text + mount.fs_type, type) == 0;
+}
+
+/* tmpfs, xfs and btrfs do not give an inode number back at once; ext4 does, and is fine grained from 6.13 on (mounted
+ * as ext3, 490 of 500 files made anew at once have the same birth time). ext2, and ext4 with small inodes, have no
+ * birth times. What a handle holds on FUSE the server has made up: fuse-overlayfs gives the same to the next file (59
+ * of 60 deletions were wrong), so that it is no proof by itself. */
+bool fc_base_wants_handle(int fd, uint64_t fs_type, bool has_birth_times) {
+  if (fs_type == FS_FUSE) return has_birth_times;
+  if (!has_birth_times) return true;
   if (fs_type == FS_TMPFS || fs_type == FS_XFS || fs_type == FS_BTRFS) return false;
-  return fs_type != FS_EXT || !kernel_clock_is_fine();
+  return fs_type != FS_EXT || !kernel_clock_is_fine() || !is_mounted_as(fd, "ext4");
 }
 
 /* Makes path and its missing parents. Returns how many were made, or -errno with what was made taken away again. */
@@ -106,15 +124,25 @@ static int name_of_fd(int fd, char *out, size_t size) {
   return 0;
 }
 
+/* error 0: the directory is there, but /proc is not. */
 static int fail(struct fc_base *base, const char *path, int error, char *message, size_t size) {
-  (void)snprintf(message, size,
-                 "filecleanup: FILECLEANUP_BASE_DIR=\"%s\": %s; give a directory that exists or can be made; nothing "
-                 "will be tracked or deleted",
-                 path, strerror(error));
+  (void)snprintf(message, size, "filecleanup: FILECLEANUP_BASE_DIR=\"%s\": %s; %s; nothing will be tracked or deleted",
+                 path, error ? strerror(error) : "its place cannot be told without /proc",
+                 error ? "give a directory that exists or can be made" : "mount /proc");
   if (base->fd >= 0) (void)fc_sys_close(base->fd);
   base->fd = -1;
   fc_base_remove(path, base->created, INT64_MIN);
   return -1;
+}
+
+/* On overlayfs a directory of a lower layer (an image's /tmp) is copied up when something is first made in it, and has
+ * another birth time and handle from then on: the session would take its own base for somebody else's. A chown that
+ * changes nothing does it now; it needs no right that making a file there does not need. */
+static void settle(struct fc_base *base) {
+  struct statx st;
+  struct fc_identity settled;
+  if (base->fs_type != FS_OVERLAY || FC_SYS5(SYS_fchownat, base->fd, "", -1, -1, AT_EMPTY_PATH) < 0) return;
+  if (fc_identity_take(base->fd, "", false, &settled, &st) == 0) base->identity = settled;
 }
 
 int fc_base_open(struct fc_base *base, const struct fc_config *config, char *const *envp, const char *tool_path,
@@ -136,13 +164,13 @@ int fc_base_open(struct fc_base *base, const struct fc_config *config, char *con
   struct statx st;
   struct fc_statfs fs;
   int rc = name_of_fd(fd, base->real, sizeof base->real);
+  if (rc == -ENOENT) return fail(base, wanted, 0, message, message_size);
   if (rc == 0) rc = fc_sys_fstatfs(fd, &fs);
   if (rc == 0) {
     base->fs_type = fs.type;
     base->fs_id = fs.fsid;
     rc = fc_identity_take(fd, "", false, &base->identity, &st);
-    /* ext2, and ext4 with small inodes, have no birth times. */
-    base->with_handle = needs_handle(fs.type) || (rc == 0 && !(st.stx_mask & STATX_BTIME));
+    base->with_handle = fc_base_wants_handle(fd, fs.type, rc == 0 && (st.stx_mask & STATX_BTIME));
   }
   if (rc < 0) return fail(base, wanted, -rc, message, message_size);
   if (fc_config_check_base(config, fd, base->real, envp, tool_path, message, message_size) != 0) {
@@ -151,6 +179,7 @@ int fc_base_open(struct fc_base *base, const struct fc_config *config, char *con
     fc_base_remove(base->real, base->created, INT64_MIN);
     return -1;
   }
+  settle(base);
   return 0;
 }
 
@@ -159,7 +188,8 @@ int fc_base_reopen(const char *real, const struct fc_identity *identity, uint64_
   if (fd < 0) return fd;
   struct fc_identity now;
   struct statx st;
-  int rc = fc_identity_take(fd, "", false, &now, &st);
+  /* Something may have been mounted over it: its server is not asked. */
+  int rc = fc_identity_look(fd, "", false, false, &now, &st);
   if (rc == 0) {
     if (across_boot) {
       struct fc_statfs fs;

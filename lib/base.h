@@ -39,6 +39,10 @@ void fc_base_remove(const char *real, unsigned levels, int64_t since_s);
 /* True for file systems that exist on one machine only, where another boot id proves that a session is dead. */
 bool fc_base_is_local(uint64_t fs_type);
 
+/* Whether identities on the file system of such a type that holds fd need the file handle. Where that is false and
+ * there are no birth times, nothing is proved. */
+bool fc_base_wants_handle(int fd, uint64_t fs_type, bool has_birth_times);
+
 /* True when nothing on such a file system survives a reboot (tmpfs, ramfs). */
 bool fc_base_is_volatile(uint64_t fs_type);
 

@@ -1,6 +1,7 @@
 #include "beneath.h"
 
 #include <limits.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "sys.h"
@@ -9,10 +10,18 @@
 
 #define DIRECTORY_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
 
+/* O_DIRECTORY says ENOTDIR of a link that is not followed. */
+static int tell_link(int dirfd, const char *name, int rc) {
+  struct statx st;
+  const bool link = rc == -ENOTDIR && fc_sys_statx(dirfd, name, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &st) == 0 &&
+                    (st.stx_mode & S_IFMT) == S_IFLNK;
+  return link ? -ELOOP : rc;
+}
+
 /* One step without openat2 (before Linux 5.6, or refused by a seccomp filter): not a link, not the root of a mount. */
 static int step(int dirfd, const char *name) {
   const int fd = fc_sys_openat(dirfd, name, DIRECTORY_FLAGS, 0);
-  if (fd < 0) return fd;
+  if (fd < 0) return tell_link(dirfd, name, fd);
   struct statx here;
   struct statx above;
   int rc = fc_sys_statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &here);
@@ -33,8 +42,10 @@ static int open_piece(int dirfd, char *piece) {
       .flags = DIRECTORY_FLAGS,
       .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV,
   };
-  int fd = fc_sys_openat2(dirfd, piece, &how);
-  if (fd != -ENOSYS && fd != -EPERM) return fd;
+  static bool missing; /* asked once: valgrind complains on stderr of each system call that it does not know */
+  int fd = __atomic_load_n(&missing, __ATOMIC_RELAXED) ? -ENOSYS : fc_sys_openat2(dirfd, piece, &how);
+  if (fd != -ENOSYS && fd != -EPERM) return tell_link(dirfd, piece, fd);
+  if (fd == -ENOSYS) __atomic_store_n(&missing, true, __ATOMIC_RELAXED);
   int at = -1;
   for (char *p = piece; *p;) {
     char *slash = strchr(p, '/');

@@ -14,7 +14,8 @@
 #define FC_LIST_BYTES 8192
 
 /* Opens the directory at path (tidied, relative, any length, "" = dirfd again) beneath dirfd. Returns an fd (O_RDONLY |
- * O_DIRECTORY | O_CLOEXEC, owned) or -errno. Uses openat2, or walks component by component where there is none. */
+ * O_DIRECTORY | O_CLOEXEC, owned) or -errno: -ELOOP for a link on the way. Uses openat2, or walks component by
+ * component where there is none. */
 int fc_beneath_open(int dirfd, const char *path);
 
 struct fc_entry {

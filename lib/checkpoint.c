@@ -191,6 +191,7 @@ int fc_checkpoint_make(int fd, const struct fc_session_header *h, struct fc_chec
                        int64_t deadline_ns) {
   struct fc_arena self = {0};
   if (!is_in_the_leaders_namespace(h)) return -EXDEV;
+  if (fc_session_is_managed(h)) return -EOPNOTSUPP; /* its owner takes words back in place, and moves it himself */
   struct maker *m = fc_arena_alloc(&self, sizeof *m);
   if (!m) return -ENOMEM;
   m->fd = fd;
@@ -201,7 +202,7 @@ int fc_checkpoint_make(int fd, const struct fc_session_header *h, struct fc_chec
   if (rc == 0) {
     rc = fc_session_map(fd, h, &m->journal);
     if (rc == 0 && __atomic_load_n(&m->journal.words->state, __ATOMIC_ACQUIRE) != FC_STATE_LIVE) rc = -ESTALE;
-    if (rc == 0 && fc_quarantine_stands(h->base, h->id)) rc = -EBUSY;
+    if (rc == 0 && fc_quarantine_stands(h)) rc = -EBUSY;
     if (rc == 0) rc = make(m);
     fc_journal_unmap(&m->journal);
     fc_turn_give(fd);

@@ -42,8 +42,8 @@ bool fc_checkpoint_is_due(uint32_t capacity, const struct fc_head_words *words,
 
 /* Makes one for the living session whose file is open as fd (O_RDWR). Waits for a pass that is under way, until the
  * deadline. Returns 0; -EAGAIN when nothing could be covered now; -EBUSY when the quarantine must be emptied first (its
- * slots are told by records); -ESTALE when the session does not live, -EBADMSG when it proves nothing any more; or
- * -errno. Nothing from the heap, no errno. */
+ * slots are told by records); -EOPNOTSUPP for a manager's; -ESTALE when the session does not live, -EBADMSG when it
+ * proves nothing any more; or -errno. Nothing from the heap, no errno. */
 int fc_checkpoint_make(int fd, const struct fc_session_header *header, struct fc_checkpoint_memory *memory,
                        int64_t deadline_ns);
 

@@ -59,6 +59,7 @@ struct fc_policy {
 struct fc_config {
   struct fc_policy policy;
   bool disabled;            /* FILECLEANUP_DISABLE is set to anything but "" or "0" */
+  bool manager;             /* for a session of the library (filecleanup.h); no variable sets it */
   bool has_base;            /* FILECLEANUP_BASE_DIR is set and not empty */
   char base[PATH_MAX];      /* as given, made absolute lexically against the working directory */
   char state_dir[PATH_MAX]; /* as given, absolute; "" = choose by the rule of DESIGN 4.5 */

@@ -49,8 +49,9 @@ static void count_unseen(void *context, int dirfd, const char *path, const char 
     fc_log_write(&tally->reaper->log, FC_LOG_INFO, "seen by no hook: %s/%s", tally->reaper->header->base, path);
 }
 
-/* What processes that no hook is in have left beneath the base: it stays, and is told. Without such processes the base
- * is not walked through, and a host that ends does not wait long for a number. */
+/* What no hook has seen beneath the base: it stays, and is told. When every process had the shim there is none but by
+ * io_uring, system calls without libc, and kills: then the base is walked through only for who has asked for
+ * statistics. A host that ends does not wait long for a number. */
 static void tell_unseen(struct fc_reaper *r, unsigned members) {
   struct tally tally = {r, 0};
   const int64_t budget_ns = r->deadline_ns == FC_INFINITY_NS ? UNSEEN_BUDGET_NS : UNSEEN_BUDGET_HOST_NS;
@@ -58,6 +59,14 @@ static void tell_unseen(struct fc_reaper *r, unsigned members) {
   fc_unseen_in_base(&r->registry, r->base_fd, r->header, deadline_ns, count_unseen, &tally);
   const bool cut = fc_sys_boottime() >= deadline_ns;
   __atomic_store_n(&r->journal.words->unseen_names, (uint32_t)tally.names, __ATOMIC_RELAXED);
+  if (members == 0) {
+    if (tally.names)
+      fc_log_write(&r->log, FC_LOG_WARN,
+                   "%s: %s%llu names were seen by no hook (made by io_uring, by system calls without libc, in the "
+                   "instant of a kill, or by others) and stay",
+                   r->header->base, cut ? "at least " : "", tally.names);
+    return;
+  }
   fc_log_write(&r->log, tally.names ? FC_LOG_WARN : FC_LOG_INFO,
                "%s: %u processes ran without the shim (static, set-user-ID or of another libc); %s%llu names that were "
                "made meanwhile were seen by no hook and stay",
@@ -65,7 +74,7 @@ static void tell_unseen(struct fc_reaper *r, unsigned members) {
 }
 
 static enum fc_end_outcome finish(struct fc_reaper *r, const char *name) {
-  fc_quarantine_end(&r->quarantine);
+  if (fc_quarantine_end(&r->quarantine) < 0) r->result->failed++;
   __atomic_fetch_add(&r->journal.words->leaked, (uint32_t)r->result->leaked, __ATOMIC_RELAXED);
   const struct fc_reap_result *done = r->result;
   fc_log_write(&r->log, FC_LOG_INFO,
@@ -105,7 +114,7 @@ static enum fc_end_outcome delete_tracked(struct fc_reaper *r, const char *name,
   if (fc_reaper_ready(r)) {
     fc_reaper_recover(r);
     fc_reaper_everything(r);
-    if (unseen > 0) tell_unseen(r, unseen);
+    if (unseen > 0 || h->policy.stats_file[0]) tell_unseen(r, unseen);
   }
   return finish(r, name);
 }

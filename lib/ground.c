@@ -20,6 +20,11 @@ bool fc_ground_same(const struct fc_ground *g, const struct fc_identity *recorde
   return fc_identity_equal(&then, now);
 }
 
+int fc_ground_look(const struct fc_ground *g, int dirfd, const char *path, struct fc_identity *out, struct statx *st) {
+  const struct fc_session_header *h = g->header;
+  return fc_identity_look(dirfd, path, h->with_handle != 0, !fc_base_is_local(h->fs_type), out, st);
+}
+
 /* A user's directory, open as fd, holds only tracked names and directories of that kind. */
 static bool holds_only_tracked(struct fc_ground *g, struct fc_node *dir, int fd, char *path, size_t path_len,
                                unsigned depth) {
@@ -88,15 +93,23 @@ static bool is_the_one(struct fc_ground *g, const struct fc_node *node, int fd) 
     char *path = fc_arena_alloc(&g->registry->arena, PATH_BYTES);
     own = path && fc_registry_path(node, path, PATH_BYTES) ? fc_beneath_open(g->base_fd, path) : -1;
   }
-  const bool same = (fd >= 0 || own >= 0) &&
-                    fc_identity_take(fd >= 0 ? fd : own, "", g->header->with_handle != 0, &now, &st) == 0 &&
+  const bool same = (fd >= 0 || own >= 0) && fc_ground_look(g, fd >= 0 ? fd : own, "", &now, &st) == 0 &&
                     fc_ground_same(g, &node->identity, &now);
   if (own >= 0) (void)fc_sys_close(own);
   return same;
 }
 
+/* TRACK=all: everything but what stands where something of the user's stood. In `mv d d.bak; mkdir d; make d/f` nothing
+ * tells that there was an f in the first d. */
+static enum fc_ground_kind ground_of_all(struct fc_node *node) {
+  for (struct fc_node *dir = node; dir->parent; dir = dir->parent)
+    if (dir->reserved) return (enum fc_ground_kind)(dir->ground = FC_GROUND_USER);
+  return FC_GROUND_OURS;
+}
+
 enum fc_ground_kind fc_ground_of(struct fc_ground *g, struct fc_node *node, int fd) {
-  if (!node->parent || g->header->policy.track == FC_TRACK_ALL) return FC_GROUND_OURS;
+  if (!node->parent) return FC_GROUND_OURS;
+  if (g->header->policy.track == FC_TRACK_ALL) return ground_of_all(node);
   /* From the first directory above whose ground is known downwards: no recursion on deep trees. A directory that the
    * session made counts only while it stands there itself: another may have its name by now. */
   while (node->ground == FC_GROUND_UNKNOWN) {
@@ -151,16 +164,30 @@ static bool companion_of(const char *leaf, char *main, size_t size) {
   return false;
 }
 
+/* What a glob keeps stays, and its companions with it. */
+static bool is_kept(const struct fc_ground *g, const struct fc_node *node) {
+  if (!g->header->policy.keep[0]) return false;
+  char *path = fc_arena_alloc(&g->registry->arena, PATH_BYTES); /* names of this kind are few */
+  return !path || fc_registry_path(node, path, PATH_BYTES) == 0 || fc_ground_kept(g->header, path);
+}
+
 bool fc_ground_is_companion(struct fc_ground *g, struct fc_node *parent, int fd, const char *leaf) {
   char main[NAME_MAX + 1];
   if (!companion_of(leaf, main, sizeof main)) return false;
   struct fc_identity now;
   struct statx st;
-  const int rc = fc_identity_take(fd, main, g->header->with_handle != 0, &now, &st);
+  const int rc = fc_ground_look(g, fd, main, &now, &st);
   if (rc == -ENOENT) return false;
   if (rc < 0) return true;
   const struct fc_node *node = fc_registry_child(g->registry, parent, main, strlen(main), false);
-  return !fc_ownership_tracked(g->registry, node) || !fc_ground_same(g, &node->identity, &now);
+  return !fc_ownership_tracked(g->registry, node) || !fc_ground_same(g, &node->identity, &now) || is_kept(g, node);
+}
+
+bool fc_ground_appeared(const struct fc_ground *g, const struct fc_node *node, const struct statx *st) {
+  if (!(st->stx_mask & STATX_BTIME) || st->stx_uid != g->header->uid) return false;
+  if ((st->stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) && (st->stx_attributes & STATX_ATTR_MOUNT_ROOT)) return false;
+  const int64_t birth = fc_sys_in_ns(st->stx_btime.tv_sec, st->stx_btime.tv_nsec);
+  return birth >= node->asked_ns && birth <= g->until_ns;
 }
 
 bool fc_ground_moved_in(struct fc_ground *g, const struct fc_node *node, const struct statx *st) {

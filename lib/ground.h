@@ -17,6 +17,7 @@ struct fc_ground {
   int base_fd;
   uint32_t base_major; /* the base's device now; it may differ from the recorded one after a reboot */
   uint32_t base_minor;
+  int64_t until_ns; /* CLOCK_REALTIME: what was born later, and no record speaks of, is not the session's */
 };
 
 enum fc_ground_kind {
@@ -28,6 +29,10 @@ enum fc_ground_kind {
 
 /* Whose ground is the directory of node, open as fd? The answer is remembered in the node. */
 enum fc_ground_kind fc_ground_of(struct fc_ground *ground, struct fc_node *node, int fd);
+
+/* fc_identity_look for what stands on the file system of the base; path "" = dirfd itself. */
+int fc_ground_look(const struct fc_ground *ground, int dirfd, const char *path, struct fc_identity *out,
+                   struct statx *st);
 
 /* True when identity (as recorded) names the object in st now. Devices are compared as of this boot. */
 bool fc_ground_same(const struct fc_ground *ground, const struct fc_identity *recorded, const struct fc_identity *now);
@@ -42,6 +47,11 @@ bool fc_ground_moved_in(struct fc_ground *ground, const struct fc_node *node, co
  * release directory and its `current`). Marks the names; called once, before anything is deleted. False when it could
  * not look at all of them: no memory, no fd, or deadline_ns has passed. */
 bool fc_ground_follow_links(struct fc_ground *ground, int64_t deadline_ns);
+
+/* Something has appeared where the owner had asked for it before (TRACK), at the node or below it: born since, by the
+ * session's user, while the session can have lived. A file system's clock that was set back before the owner asked is
+ * not seen; one that is ahead of now proves nothing. */
+bool fc_ground_appeared(const struct fc_ground *ground, const struct fc_node *node, const struct statx *st);
 
 /* KEEP: a glob matches path or one of the directories above it. */
 bool fc_ground_kept(const struct fc_session_header *header, const char *path);

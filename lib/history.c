@@ -16,7 +16,7 @@ int fc_history_replay(struct fc_registry *r, struct fc_replay *replay) {
   struct fc_replayed record;
   for (;;) {
     const enum fc_replay_step step = fc_replay_next(replay, &record);
-    if (step == FC_REPLAY_DAMAGED) return -EBADMSG;
+    if (step == FC_REPLAY_DAMAGED) return replay->error ? replay->error : -EBADMSG;
     if (step == FC_REPLAY_OVERTAKEN) return -EAGAIN;
     if (step == FC_REPLAY_END) return r->failed ? -ENOMEM : 0;
     fc_history_apply(r, &record);

@@ -34,6 +34,16 @@ _Static_assert(sizeof(struct fc_identity) == 32, "journal layout");
  * with_handle asks for the handle's hash too. Stores the whole statx in *st. Returns 0 or -errno. */
 int fc_identity_take(int dirfd, const char *path, bool with_handle, struct fc_identity *out, struct statx *st);
 
+/* The two halves of it, for callers whose stack has no room for both at a time. */
+int fc_identity_take_first(int dirfd, const char *path, struct fc_identity *out, struct statx *st);
+uint32_t fc_identity_handle(int dirfd, const char *path);
+
+/* The same for who looks at a name later, when anything may have been mounted there: what is mounted at path is another
+ * object (-EXDEV), and is not asked anything, as the server of a FUSE mount may never answer. asks_server: what the
+ * kernel remembers of a file's times may be old, since dirfd itself lies on a network or FUSE file system. */
+int fc_identity_look(int dirfd, const char *path, bool with_handle, bool asks_server, struct fc_identity *out,
+                     struct statx *st);
+
 /* True when both name the same object for certain: no equality is ever assumed from missing information. */
 bool fc_identity_equal(const struct fc_identity *a, const struct fc_identity *b);
 

@@ -88,16 +88,15 @@ static uint32_t fold(uint64_t h) {
 
 FC_EVERY_PROCESS uint32_t fc_journal_check(uint64_t key, uint32_t index, const void *cells, unsigned count) {
   const unsigned char *bytes = cells;
-  struct fc_start_cell start;
-  memcpy(&start, bytes, sizeof start);
-  uint64_t h = mix(key, ((uint64_t)index << 32) | (count << 16) | start.type);
-  h = mix(h, start.pid);
+  const struct fc_start_cell *const start = cells;
+  uint64_t h = mix(key, ((uint64_t)index << 32) | (count << 16) | start->type);
+  h = mix(h, start->pid);
   h = mix_bytes(h, bytes + offsetof(struct fc_start_cell, type), FC_CELL_BYTES - offsetof(struct fc_start_cell, type));
   unsigned cell = 1;
-  if (start.flags & FC_REC_INFO) h = mix_bytes(h, bytes + cell++ * FC_CELL_BYTES + 8, FC_CELL_PAYLOAD);
-  if (start.flags & FC_REC_TARGET) cell++; /* it changes after the commit and is checked with the result */
+  if (start->flags & FC_REC_INFO) h = mix_bytes(h, bytes + cell++ * FC_CELL_BYTES + 8, FC_CELL_PAYLOAD);
+  if (start->flags & FC_REC_TARGET) cell++; /* it changes after the commit and is checked with the result */
   /* Path cells up to the last word that is used: nobody reads the rest. */
-  size_t text = (size_t)start.path_len + start.path2_len;
+  size_t text = (size_t)start->path_len + start->path2_len;
   for (; cell < count && text > 0; cell++) {
     const size_t here = text < FC_CELL_PAYLOAD ? text : FC_CELL_PAYLOAD;
     h = mix_bytes(h, bytes + cell * FC_CELL_BYTES + 8, (here + 7) & ~(size_t)7);
@@ -135,6 +134,7 @@ FC_EVERY_PROCESS static char *window_for(struct fc_journal *j, uint64_t end) {
     if (end > window_bytes[i]) continue;
     char *window = __atomic_load_n(&j->windows[i], __ATOMIC_ACQUIRE);
     if (window) return window;
+    if (j->still) return NULL;
     const size_t len = window_len(j, i);
     window = fc_sys_mremap(j->first, 0, len, MREMAP_MAYMOVE_);
     if (fc_sys_is_error(window)) return NULL;
@@ -171,6 +171,7 @@ FC_EVERY_PROCESS static bool claim(struct fc_journal *j, char *window, uint32_t 
   const uint32_t high = (uint32_t)((at + len + PAGE_BYTES - 1) / PAGE_BYTES);
   const uint64_t have = __atomic_load_n(&j->claimed, __ATOMIC_RELAXED);
   if (low + lap_pages >= (uint32_t)have && high + lap_pages <= (uint32_t)(have >> 32)) return true;
+  if (j->still) return false;
   const uint64_t file_bytes = FC_HEADER_BYTES + (uint64_t)j->capacity * FC_CELL_BYTES;
   const uint64_t file_pages = (file_bytes + PAGE_BYTES - 1) / PAGE_BYTES;
   const uint32_t window_pages = window == j->first ? (uint32_t)(j->first_bytes / PAGE_BYTES) : (uint32_t)file_pages;
@@ -270,6 +271,44 @@ FC_EVERY_PROCESS static char *cells_for(struct fc_journal *j, uint32_t index, ui
   return window && claim(j, window, index, at, count * FC_CELL_BYTES) ? window + at : NULL;
 }
 
+const char *fc_journal_look(struct fc_journal *j, uint32_t index, uint32_t count) {
+  const uint64_t at = fc_journal_at(j->capacity, index);
+  const char *const window = window_for(j, at + (uint64_t)count * FC_CELL_BYTES);
+  return window ? window + at : NULL;
+}
+
+/* The byte at `at` of a record's path; the rest of its cell lies behind it. */
+static const char *path_at(const char *cells, size_t at) {
+  const uint8_t flags = (uint8_t)cells[offsetof(struct fc_start_cell, flags)];
+  const size_t first = 1u + ((flags & FC_REC_INFO) ? 1u : 0u) + ((flags & FC_REC_TARGET) ? 1u : 0u);
+  return cells + (first + at / FC_CELL_PAYLOAD) * FC_CELL_BYTES + 8 + at % FC_CELL_PAYLOAD;
+}
+
+void fc_journal_copy_path(const char *cells, size_t len, char *out) {
+  for (size_t done = 0; done < len; done += FC_CELL_PAYLOAD)
+    memcpy(out + done, path_at(cells, done), len - done < FC_CELL_PAYLOAD ? len - done : FC_CELL_PAYLOAD);
+  out[len] = '\0';
+}
+
+bool fc_journal_path_is(const char *cells, const char *path, size_t len) {
+  for (size_t done = 0; done < len; done += FC_CELL_PAYLOAD)
+    if (memcmp(path + done, path_at(cells, done), len - done < FC_CELL_PAYLOAD ? len - done : FC_CELL_PAYLOAD) != 0)
+      return false;
+  return true;
+}
+
+bool fc_journal_path_has(const char *cells, size_t at, char c) { return *path_at(cells, at) == c; }
+
+void fc_journal_prepare(struct fc_journal *j, uint32_t cells) {
+  const uint32_t next = __atomic_load_n(&j->words->next, __ATOMIC_RELAXED);
+  const uint32_t left = j->capacity - (next & (j->capacity - 1));
+  const uint32_t count = cells < left ? cells : left;
+  (void)cells_for(j, next, 1); /* a process's first claim is small, the second one large */
+  for (uint32_t step = 1; step < count; step *= 2)
+    (void)cells_for(j, next, step); /* each window on the way is mapped */
+  (void)cells_for(j, next, count);
+}
+
 /* A checkpoint has passed the cell: nobody reads it any more. */
 FC_EVERY_PROCESS static bool is_passed(const struct fc_journal *j, uint32_t index) {
   return (int32_t)(__atomic_load_n(&j->words->head, __ATOMIC_SEQ_CST) - index) > 0;
@@ -295,29 +334,35 @@ static bool is_passed_or_given_up(struct fc_journal *j, uint32_t index) {
   return cell && __atomic_load_n((const uint32_t *)(const void *)cell, __ATOMIC_RELAXED) == given_up_word(j, index);
 }
 
+/* What stands in the first of the cells, empty but for its word, which commit writes. Not put together elsewhere and
+ * copied: the stack may be small. */
+FC_EVERY_PROCESS static struct fc_start_cell *start_of(char *cells) {
+  struct fc_start_cell *const start = (struct fc_start_cell *)(void *)cells;
+  memset(cells + sizeof start->word, 0, sizeof *start - sizeof start->word);
+  return start;
+}
+
 /* Makes start and the cells behind it a record. False when a checkpoint was faster: either it has given the cell up, or
  * (that mark has been punched out since) its head lies beyond. The word is never made 0 on the way: what a very late
  * writer spoils would look torn, and not damaged. */
-FC_EVERY_PROCESS static bool commit(struct fc_journal *j, char *cells, uint32_t index, uint32_t count,
-                                    const struct fc_start_cell *start) {
-  const size_t behind_word = sizeof start->word;
-  memcpy(cells + behind_word, (const char *)start + behind_word, sizeof *start - behind_word);
-  struct fc_start_cell *const committed = (struct fc_start_cell *)(void *)cells;
-  committed->check = fc_journal_check(j->key, index, cells, count);
-  uint32_t before = __atomic_load_n(&committed->word, __ATOMIC_RELAXED);
+FC_EVERY_PROCESS static bool commit(const struct fc_journal *j, struct fc_start_cell *start, uint32_t index,
+                                    uint32_t count) {
+  start->check = fc_journal_check(j->key, index, start, count);
+  uint32_t before = __atomic_load_n(&start->word, __ATOMIC_RELAXED);
   return before != given_up_word(j, index) &&
-         __atomic_compare_exchange_n(&committed->word, &before, start_word(j, index, count), false, __ATOMIC_SEQ_CST,
+         __atomic_compare_exchange_n(&start->word, &before, start_word(j, index, count), false, __ATOMIC_SEQ_CST,
                                      __ATOMIC_RELAXED) &&
          !is_passed(j, index);
 }
 
 /* Fills cells that a record does not fit into. Without it they read as a writer's that was killed. */
-static void pad(struct fc_journal *j, uint32_t index, uint32_t count) {
+static __attribute__((noinline)) void pad(struct fc_journal *j, uint32_t index, uint32_t count) {
   char *const cells = cells_for(j, index, count);
   if (!cells) return;
-  const struct fc_start_cell start = {.type = FC_REC_PAD};
+  struct fc_start_cell *const start = start_of(cells);
+  start->type = FC_REC_PAD;
   mark_cells(j, cells, index, count);
-  (void)commit(j, cells, index, count, &start);
+  (void)commit(j, start, index, count);
 }
 
 /* Reserves count cells that stand side by side. */
@@ -365,17 +410,16 @@ FC_EVERY_PROCESS static bool fill(struct fc_journal *j, const struct fc_record *
   put_name(&cursor, &r->path);
   put_name(&cursor, &r->path2);
 
-  struct fc_start_cell start;
-  memset(&start, 0, sizeof start);
-  start.pid = r->pid;
-  start.type = (uint8_t)r->type;
-  start.flags = (uint8_t)r->flags;
-  start.path_len = (uint16_t)len1;
-  start.path2_len = (uint16_t)len2;
-  start.extra = r->extra;
-  start.time_ns = r->time_ns;
-  if (r->identity) start.identity = *r->identity;
-  return commit(j, cells, index, count, &start);
+  struct fc_start_cell *const start = start_of(cells);
+  start->pid = r->pid;
+  start->type = (uint8_t)r->type;
+  start->flags = (uint8_t)r->flags;
+  start->path_len = (uint16_t)len1;
+  start->path2_len = (uint16_t)len2;
+  start->extra = r->extra;
+  start->time_ns = r->time_ns;
+  if (r->identity) start->identity = *r->identity;
+  return commit(j, start, index, count);
 }
 
 FC_EVERY_PROCESS int64_t fc_journal_append(struct fc_journal *j, const struct fc_record *r) {
@@ -389,7 +433,9 @@ FC_EVERY_PROCESS int64_t fc_journal_append(struct fc_journal *j, const struct fc
   do {
     if (!reserve(j, (uint32_t)count, &index)) return lost(j, r);
     if (fill(j, r, index, (uint32_t)count, fixed, len1, len2)) {
-      if ((index ^ (index + (uint32_t)count)) & ~(fc_journal_stride(j->capacity) - 1)) fc_journal_wake(j->words);
+      if (j->outside) __atomic_fetch_add(&j->words->outside, 1, __ATOMIC_RELEASE);
+      const uint32_t crossed = (index ^ (index + (uint32_t)count)) & ~(fc_journal_stride(j->capacity) - 1);
+      if (crossed && !j->still) fc_journal_wake(j->words);
       return index;
     }
   } while (is_passed_or_given_up(j, index) && is_said_again(r));

@@ -80,6 +80,7 @@ enum fc_record_type {
   FC_REC_CK_INODE,
   FC_REC_CK_WHOLE,
   FC_REC_CK_END,
+  FC_REC_TRACK, /* the owner asks for path to be removed in time: what stands there, or what will */
   FC_REC_TYPES
 };
 
@@ -87,7 +88,8 @@ enum fc_record_flags {
   FC_REC_INFO = 1 << 0,      /* an info cell follows */
   FC_REC_TARGET = 1 << 1,    /* a target cell follows */
   FC_REC_TRUNCATES = 1 << 3, /* USED: the open empties the file */
-  FC_REC_DIR = 1 << 4,       /* CREATE, ADOPT: the object is a directory */
+  FC_REC_DIR = 1 << 4,       /* CREATE, ADOPT, TRACK: the object is a directory */
+  FC_REC_TREE = 1 << 5,      /* TRACK: with all that is in it */
   FC_REC_SPAWNED = 1 << 6,   /* EXEC: written by the parent, perhaps after the child's JOIN */
   FC_REC_STARTS = 1 << 7,    /* EXEC: this pid is inside a call that starts a child, whose pid is not known yet */
 };
@@ -95,6 +97,11 @@ enum fc_record_flags {
 /* What the start cell says of an object whose identity it holds in place of an info cell. */
 #define FC_EXTRA_SEEN 1u
 #define FC_EXTRA_HAS_DATA 2u
+
+/* TRACK. The start cell has the identity of what stands at path, and with TREE the birth in the info cell tells since
+ * when what is in it counts. Without an object (inode 0) the birth in the start cell tells since when what appears
+ * there does. It is the coarse clock's moment: that of file systems. The owner takes his word back by completing the
+ * record as FAILED: nobody else removes anything while he lives, so nobody has to read of it. */
 
 enum fc_result {
   FC_RESULT_PENDING = 0,
@@ -156,10 +163,15 @@ struct fc_head_words {
   uint32_t swept_files;      /* names that sweeps have removed while it lived, and what they held */
   uint32_t leader_swept;     /* SCOPE=leader: the leader has done it itself; what came later is the survivors' */
   uint64_t swept_bytes;
-  uint32_t next; /* the next free cell */
-  uint32_t pad2[15];
+  uint32_t next;        /* the next free cell */
+  uint32_t outside;     /* records that others than members have written */
+  uint32_t abandoned_s; /* when the owner gave a manager's session up for a child, CLOCK_BOOTTIME in seconds; 0 = not */
+  uint32_t pad1;
+  int64_t reaped_ns; /* when the end was first tried, CLOCK_REALTIME; 0 = not yet */
+  uint32_t pad2[10];
 };
 _Static_assert(sizeof(struct fc_head_words) == 128, "header layout");
+_Static_assert(offsetof(struct fc_head_words, reaped_ns) == 80, "header layout");
 
 /* Where reading begins. Two of them stand behind the words; the valid one with the greater generation counts, and the
  * other is the next to be written, so that a kill in between leaves the old one in force. */
@@ -192,6 +204,8 @@ struct fc_journal {
   uint32_t capacity; /* cells of the ring */
   uint32_t limit;    /* so many from the head on may be used by this writer */
   uint32_t with_handle;
+  bool outside;   /* the writer is no member: words->outside counts what it writes */
+  uint32_t still; /* no system call is made for it: what is not mapped and present by now is lost */
 };
 
 /* What to append. Paths are beneath the base, raw. */
@@ -211,9 +225,23 @@ struct fc_record {
  * session's lost_destructive or lost_creating has been counted. Async-signal-safe, thread-safe, leaves errno alone. */
 int64_t fc_journal_append(struct fc_journal *journal, const struct fc_record *record);
 
+/* For a time without system calls (still): maps room for so many cells and makes it present, as far as it can be had.
+ */
+void fc_journal_prepare(struct fc_journal *journal, uint32_t cells);
+
 /* Completes the destructive record at index; target (may be NULL) says what stood at a rename's target. */
 void fc_journal_complete(struct fc_journal *journal, int64_t index, enum fc_result result,
                          const struct fc_object *target);
+
+/* The cells from index on as they are mapped, or NULL. For the owner of a session who has written them himself: a file
+ * that somebody else truncates would be a SIGBUS. */
+const char *fc_journal_look(struct fc_journal *journal, uint32_t index, uint32_t count);
+
+/* The path of the record whose cells these are: copied to out, which has room for len bytes and a NUL; compared with
+ * what begins it; and whether the byte at `at` is c. */
+void fc_journal_copy_path(const char *cells, size_t len, char *out);
+bool fc_journal_path_is(const char *cells, const char *path, size_t len);
+bool fc_journal_path_has(const char *cells, size_t at, char c);
 
 /* Takes a cell whose start word is still missing away from its writer, who will know. False when it has been committed
  * meanwhile, or cannot be reached. */

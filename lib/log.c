@@ -15,6 +15,7 @@
 void fc_log_open(struct fc_log *log, const struct fc_policy *policy, const char *session_path) {
   log->level = policy->log_level;
   log->target[0] = '\0';
+  log->hear = NULL;
   log->bounded = false;
   if (policy->log_file[0]) {
     (void)snprintf(log->target, sizeof log->target, "%s", policy->log_file);
@@ -52,13 +53,17 @@ static bool has_room(const struct fc_log *log, int fd, size_t len) {
 }
 
 void fc_log_write(const struct fc_log *log, enum fc_log_level level, const char *format, ...) {
-  if (level > log->level || !log->target[0]) return;
+  if (level > log->level || (!log->target[0] && !log->hear)) return;
   static const char *const names[] = {"", "error", "warning", "info", "debug"};
   char text[LINE_BYTES];
   va_list args;
   va_start(args, format);
   (void)vsnprintf(text, sizeof text, format, args);
   va_end(args);
+  if (log->hear) {
+    log->hear(log->context, level, text);
+    return;
+  }
   if (strcmp(log->target, "syslog") == 0) {
     to_syslog(level, text);
     return;

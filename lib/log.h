@@ -15,6 +15,9 @@ struct fc_log {
   unsigned level; /* enum fc_log_level */
   bool bounded;   /* the default file, which stops growing */
   char target[PATH_MAX];
+  /* Set by who opened it: gets the lines instead. */
+  void (*hear)(void *context, enum fc_log_level level, const char *line);
+  void *context;
 };
 
 /* session_path may be NULL; then only LOG_FILE or syslog of the policy count. */

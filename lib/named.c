@@ -14,10 +14,21 @@ bool fc_named_goes_on(const struct fc_session_header *h) {
   return h->name[0] && __atomic_load_n(&h->words.ended, __ATOMIC_SEQ_CST) == 0;
 }
 
-bool fc_named_is_dormant(const struct fc_session_header *h, const struct fc_head_words *words) {
-  if (!h->name[0] || __atomic_load_n(&words->ended, __ATOMIC_SEQ_CST) != 0) return false;
+static bool is_of_this_boot(const struct fc_session_header *h) {
   uint8_t boot_id[16];
-  if (fc_session_boot_id(boot_id) && memcmp(boot_id, h->boot_id, sizeof boot_id) != 0) return false;
+  return !fc_session_boot_id(boot_id) || memcmp(boot_id, h->boot_id, sizeof boot_id) == 0;
+}
+
+/* A manager's owner has gone, and its child is on the way. */
+static bool is_abandoned(const struct fc_session_header *h, const struct fc_head_words *words) {
+  const uint32_t since = __atomic_load_n(&words->abandoned_s, __ATOMIC_SEQ_CST);
+  return since != 0 && is_of_this_boot(h) && fc_session_now_s() - since < FC_ABANDONED_S;
+}
+
+bool fc_named_is_dormant(const struct fc_session_header *h, const struct fc_head_words *words) {
+  if (fc_session_is_managed(h)) return is_abandoned(h, words);
+  if (!h->name[0] || __atomic_load_n(&words->ended, __ATOMIC_SEQ_CST) != 0) return false;
+  if (!is_of_this_boot(h)) return false;
   if (h->policy.ttl_ns == FC_INFINITY_NS) return true;
   const int64_t idle_s = (int64_t)fc_session_now_s() - __atomic_load_n(&words->used_s, __ATOMIC_RELAXED);
   return idle_s <= h->policy.ttl_ns / NS_PER_S;

@@ -19,11 +19,14 @@
 #define FC_ENDED 1u      /* to be reaped by its policy when nobody of it lives */
 #define FC_ENDED_KEPT 2u /* and what its policy has kept is to be deleted too */
 
+/* So long a manager's session that its owner has given up waits for the child that adopts it. */
+#define FC_ABANDONED_S 60u
+
 /* True when it has a name and nobody has ended it: its last process leaves without reaping. For members. */
 bool fc_named_goes_on(const struct fc_session_header *header);
 
-/* The same for somebody who finds it without processes: also of this boot, and used within its TTL. words may be a copy
- * or the mapping. */
+/* The same for somebody who finds it without processes: also of this boot, and used within its TTL; or a manager's,
+ * given up a moment ago. words may be a copy or the mapping. */
 bool fc_named_is_dormant(const struct fc_session_header *header, const struct fc_head_words *words);
 
 /* Takes the lock of the state directory dirfd, for as long as that is open; waits some seconds at most. 0 or -errno:

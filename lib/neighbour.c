@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "beneath.h"
+#include "ground.h"
 #include "named.h"
 #include "history.h"
 #include "ownership.h"
@@ -19,7 +20,7 @@ static bool read_all(struct fc_neighbour *n, struct fc_arena *arena) {
   int rc = -EAGAIN;
   for (int tries = 0; rc == -EAGAIN && tries < READ_TRIES; tries++) {
     fc_registry_free(&n->registry);
-    n->registry.no_captures = true;
+    n->registry.no_captures = n->registry.heeds_taken_back = true;
     n->registry.leader_pid = n->header->leader_pid;
     n->registry.leader_status = -1;
     rc = fc_replay_begin(&n->replay, arena, n->fd, n->header->key, n->header->capacity, false);
@@ -68,9 +69,14 @@ static void drop_dead(struct fc_neighbours *list) {
   }
 }
 
-static bool is_known(const struct fc_neighbours *list, const char *id) {
-  for (const struct fc_neighbour *n = list->first; n; n = n->next)
+static bool is_among(const struct fc_neighbour *first, const char *id) {
+  for (const struct fc_neighbour *n = first; n; n = n->next)
     if (strcmp(n->header->id, id) == 0) return true;
+  return false;
+}
+
+static bool is_known(const struct fc_neighbours *list, const char *id) {
+  if (is_among(list->first, id)) return true;
   for (const struct fc_ended *e = list->ended; e; e = e->next)
     if (strcmp(e->id, id) == 0) return true;
   return false;
@@ -86,11 +92,29 @@ static void remember_ended(struct fc_neighbours *list, const struct fc_session_h
   list->ended = ended;
 }
 
-/* Adds the live sessions of the state directory that are not known yet. */
-static bool read_directory(struct fc_neighbours *list, int dirfd, const char *own_id, struct fc_arena *arena) {
+/* What is open as fd and has been read into list->header. Takes fd over. NULL: no memory. */
+static struct fc_neighbour *make(const struct fc_neighbours *list, int fd, struct fc_arena *arena) {
+  struct fc_neighbour *n = fc_arena_alloc(arena, sizeof *n);
+  if (n) n->header = fc_arena_alloc(arena, sizeof *n->header);
+  if (!n || !n->header) {
+    (void)fc_sys_close(fd);
+    return NULL;
+  }
+  n->fd = fd;
+  memcpy(n->header, list->header, sizeof *n->header);
+  return n;
+}
+
+static bool has_buffers(struct fc_neighbours *list, struct fc_arena *arena) {
   if (!list->buffer) list->buffer = fc_arena_alloc(arena, FC_LIST_BYTES);
   if (!list->header) list->header = fc_arena_alloc(arena, sizeof *list->header);
-  if (!list->buffer || !list->header) return false;
+  return list->buffer && list->header;
+}
+
+/* Adds the live sessions of the state directory that are not known yet. */
+static bool read_directory(struct fc_neighbours *list, int dirfd, const char *own_id, struct fc_arena *arena) {
+  if (!has_buffers(list, arena)) return false;
+  list->readings++;
   struct fc_list entries;
   struct fc_entry entry;
   fc_list_begin(&entries, dirfd, list->buffer);
@@ -105,14 +129,8 @@ static bool read_directory(struct fc_neighbours *list, int dirfd, const char *ow
       remember_ended(list, list->header, arena);
       continue;
     }
-    struct fc_neighbour *n = fc_arena_alloc(arena, sizeof *n);
-    if (n) n->header = fc_arena_alloc(arena, sizeof *n->header);
-    if (!n || !n->header) {
-      (void)fc_sys_close(fd);
-      return false;
-    }
-    n->fd = fd;
-    memcpy(n->header, list->header, sizeof *n->header);
+    struct fc_neighbour *n = make(list, fd, arena);
+    if (!n) return false;
     if (!open_journal(n, arena)) {
       let_go(n);
       return false;
@@ -125,7 +143,7 @@ static bool read_directory(struct fc_neighbours *list, int dirfd, const char *ow
 
 /* A directory that changed a moment ago may change again within the same tick of a coarse clock and look the same. */
 static bool is_settled(const struct statx *st) {
-  return fc_sys_realtime() - (st->stx_ctime.tv_sec * 1000000000 + st->stx_ctime.tv_nsec) >= SETTLED_NS;
+  return fc_sys_realtime() - fc_sys_in_ns(st->stx_ctime.tv_sec, st->stx_ctime.tv_nsec) >= SETTLED_NS;
 }
 
 bool fc_neighbours_refresh(struct fc_neighbours *list, int dirfd, const char *own_id, struct fc_arena *arena) {
@@ -140,6 +158,56 @@ bool fc_neighbours_refresh(struct fc_neighbours *list, int dirfd, const char *ow
   list->changed_ns = st.stx_ctime.tv_nsec;
   drop_dead(list);
   return read_directory(list, dirfd, own_id, arena);
+}
+
+bool fc_neighbours_read_silent(struct fc_neighbours *list, int dirfd, const char *own_id, struct fc_arena *arena) {
+  if (list->readings == list->silent_reading) return true;
+  if (!has_buffers(list, arena)) return false;
+  struct fc_list entries;
+  struct fc_entry entry;
+  fc_list_begin(&entries, dirfd, list->buffer);
+  int rc;
+  while ((rc = fc_list_next(&entries, &entry)) == 1) {
+    const char *id = entry.name + sizeof FC_SESSION_PREFIX - 1;
+    if (!is_session_name(entry.name) || strcmp(id, own_id) == 0 || is_among(list->first, id) ||
+        is_among(list->silent, id))
+      continue;
+    int fd;
+    const enum fc_verdict verdict = fc_session_open_file(dirfd, entry.name, &fd, list->header);
+    if (verdict == FC_VERDICT_ABSENT) continue;
+    struct fc_neighbour *n = verdict == FC_VERDICT_VALID ? make(list, fd, arena) : NULL;
+    if (!n) return false;
+    const bool fine = read_all(n, arena);
+    (void)fc_sys_close(n->fd);
+    n->fd = -1;
+    if (!fine) {
+      fc_registry_free(&n->registry);
+      return false;
+    }
+    n->next = list->silent;
+    list->silent = n;
+  }
+  if (rc == 0) list->silent_reading = list->readings;
+  return rc == 0;
+}
+
+static bool knows(struct fc_neighbour *n, const char *path) {
+  return fc_registry_find(&n->registry, path, false) || fc_ground_kept(n->header, path);
+}
+
+enum fc_neighbour_word fc_neighbours_know(const struct fc_neighbours *list, const char *path) {
+  for (struct fc_neighbour *n = list->first; n; n = n->next)
+    if (knows(n, path)) return FC_NEIGHBOUR_KNOWS;
+  enum fc_neighbour_word word = FC_NEIGHBOUR_NONE;
+  for (struct fc_neighbour *n = list->silent; n; n = n->next) {
+    if (!knows(n, path)) continue;
+    if (n->header->words.state == FC_STATE_CLOSED) return FC_NEIGHBOUR_KNOWS;
+    /* Two that wait for each other would wait for ever: one that has been put off already is not waited for. */
+    const bool was_put_off = n->header->words.done == FC_DONE_DEFERRED;
+    if (was_put_off) return FC_NEIGHBOUR_KNOWS;
+    word = FC_NEIGHBOUR_ENDS;
+  }
+  return word;
 }
 
 struct fc_neighbour *fc_neighbour_using(struct fc_neighbour *list, const char *path) {
@@ -168,7 +236,7 @@ struct fc_neighbour *fc_neighbour_below(struct fc_neighbour *list, const char *p
 bool fc_neighbour_tracks(struct fc_neighbour *list, const char *path, uint64_t ino) {
   for (struct fc_neighbour *n = list; n; n = n->next) {
     const struct fc_node *node = fc_registry_find(&n->registry, path, false);
-    if (node && fc_ownership_tracked(&n->registry, node) && node->created >= n->registry.data_moved &&
+    if (node && fc_ownership_stands(&n->registry, node) && node->created >= n->registry.data_moved &&
         node->identity.ino == ino)
       return true;
   }
@@ -194,5 +262,7 @@ void fc_neighbours_free(struct fc_neighbours *list) {
     list->first = n->next;
     let_go(n);
   }
+  for (struct fc_neighbour *n = list->silent; n; n = n->next) fc_registry_free(&n->registry);
+  list->silent = NULL;
   list->ended = NULL;
 }

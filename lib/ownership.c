@@ -7,6 +7,7 @@
 
 bool fc_ownership_tracked(struct fc_registry *r, const struct fc_node *node) {
   if (!node || !node->tracked || node->reserved) return false;
+  if (node->asked) return true;
   if (node->parent && node->since < node->parent->data_moved) return false;
   const struct fc_process *creator = fc_registry_process(r, node->pid, false);
   return !creator || node->created >= creator->data_moved;
@@ -33,7 +34,7 @@ static const char *leaf_of(const char *path) {
 }
 
 static void untrack(struct fc_node *node, enum fc_why why) {
-  node->tracked = false;
+  node->tracked = node->asked = node->tree = node->expected = false;
   node->why = (uint8_t)why;
 }
 
@@ -87,17 +88,38 @@ static void count_made(struct fc_registry *r, const struct fc_replayed *rec) {
   if (process && process->program) process->program->created++;
 }
 
+static bool is_below_kept(const struct fc_node *node) {
+  for (; node; node = node->parent)
+    if (node->kept) return true;
+  return false;
+}
+
 static void track(struct fc_registry *r, const struct fc_replayed *rec, const char *path) {
   struct fc_node *node = fc_registry_find(r, path, true);
   if (!node || node == &r->root) return;
+  const bool kept = is_below_kept(node);
   node->seen = true;
-  node->tracked = !node->reserved;
-  node->why = FC_WHY_REPLACES;
+  node->tracked = !node->reserved && !kept;
+  node->why = kept ? FC_WHY_ASKED : FC_WHY_REPLACES;
   node->identity = rec->start.identity;
   node->born_ns = rec->start.time_ns;
   node->pid = rec->start.pid;
   node->created = node->since = rec->sequence;
   node->is_dir = (rec->start.flags & FC_REC_DIR) != 0;
+  node->asked = node->tree = node->expected = false;
+  node->adopted = rec->start.type == FC_REC_ADOPT;
+}
+
+/* The owner's word (TRACK). */
+static void asked(struct fc_registry *r, const struct fc_replayed *rec) {
+  track(r, rec, rec->path);
+  struct fc_node *node = fc_registry_find(r, rec->path, false);
+  if (!node || !node->tracked) return;
+  const struct fc_identity *since = rec->has_info ? &rec->info.identity : &rec->start.identity;
+  node->asked = true;
+  node->tree = (rec->start.flags & FC_REC_TREE) != 0;
+  node->expected = rec->start.identity.ino == 0;
+  node->asked_ns = fc_sys_in_ns(since->birth_s, since->birth_ns);
 }
 
 /* Why the object at source, whose identity is seen, is not the session's when it gets another name: made by it, but
@@ -169,6 +191,13 @@ static struct fc_node *parent_of(struct fc_registry *r, const char *path, const 
   return node;
 }
 
+/* A directory above stands where something of the user's stood: so far all that is in it was spared. */
+static bool is_in_users(const struct fc_node *node) {
+  for (const struct fc_node *dir = node->parent; dir; dir = dir->parent)
+    if (dir->reserved) return true;
+  return false;
+}
+
 /* why: the reason when it is not tracked there. */
 static void move_node(struct fc_registry *r, struct fc_node *node, const char *path, uint64_t index,
                       bool was_ours_before, bool tracked, enum fc_why why) {
@@ -177,16 +206,18 @@ static void move_node(struct fc_registry *r, struct fc_node *node, const char *p
   if (!parent) return;
   const struct fc_node *there = fc_registry_child(r, parent, leaf, strlen(leaf), false);
   const bool reserved = there && there->reserved;
+  const bool was_users = is_in_users(node);
   if (!fc_registry_move(r, node, parent, leaf, strlen(leaf))) {
     untrack(node, why);
     return;
   }
   node->seen = true;
   node->reserved = reserved;
-  node->tracked = tracked && !reserved;
-  node->why = (uint8_t)(reserved ? FC_WHY_REPLACES : why);
+  const bool kept = is_below_kept(node);
+  node->tracked = tracked && !reserved && !kept && !was_users;
+  node->why = (uint8_t)(kept ? FC_WHY_ASKED : reserved ? FC_WHY_REPLACES : why);
   node->since = index;
-  if (node->tracked || (!was_ours_before && !reserved)) return;
+  if (node->tracked || (!was_ours_before && !reserved && !kept && !was_users)) return;
   /* With a directory that takes the place of the user's, or may hold his data, goes what is in it. */
   for (struct fc_node *below = fc_registry_postorder(node, NULL); below; below = fc_registry_postorder(node, below))
     if (below != node) untrack(below, FC_WHY_DIRECTORY);
@@ -292,7 +323,8 @@ static void exchanged(struct fc_registry *r, const struct fc_replayed *rec) {
 static void used(struct fc_registry *r, const struct fc_replayed *rec) {
   struct fc_node *node = fc_registry_find(r, rec->path, true);
   if (!node) return;
-  if (!node->used) node->used_at = rec->sequence; /* the first time: what moved data since may have moved it here */
+  if (!node->used && !node->asked)
+    node->used_at = rec->sequence; /* the first time: what moved data since may have moved it here */
   node->seen = node->used = true;
   if ((rec->start.flags & FC_REC_TRUNCATES) && !was_ours(r, node, rec) &&
       may_hold_data(rec->has_info ? &rec->info : NULL))
@@ -308,7 +340,18 @@ static void untracked(struct fc_registry *r, const char *path) {
     untrack(n, FC_WHY_ASKED);
 }
 
+static void keep_below(struct fc_registry *r, const char *path) {
+  struct fc_node *top = fc_registry_find(r, path, true);
+  if (top) top->kept = true;
+}
+
+/* What the owner only expected is bound by then. */
 static void captured(struct fc_registry *r, const struct fc_replayed *rec) {
+  struct fc_node *node = fc_registry_find(r, rec->path, false);
+  if (node && node->expected) {
+    node->identity = rec->start.identity;
+    node->expected = false;
+  }
   if (r->no_captures) return;
   const size_t len = strlen(rec->path);
   struct fc_capture *capture = fc_arena_alloc(&r->arena, sizeof *capture + len + 1);
@@ -325,6 +368,8 @@ static void captured(struct fc_registry *r, const struct fc_replayed *rec) {
 
 void fc_ownership_apply(struct fc_registry *r, const struct fc_replayed *rec) {
   r->records++;
+  if (rec->result == FC_RESULT_FAILED && rec->start.type == FC_REC_TRACK && r->heeds_taken_back && rec->path[0])
+    (void)fc_registry_find(r, rec->path, true);
   if (rec->result == FC_RESULT_FAILED && rec->start.type != FC_REC_EXEC) return;
   struct fc_process *process;
   switch ((enum fc_record_type)rec->start.type) {
@@ -374,6 +419,9 @@ void fc_ownership_apply(struct fc_registry *r, const struct fc_replayed *rec) {
   case FC_REC_ADOPT:
     track(r, rec, rec->path);
     return;
+  case FC_REC_TRACK:
+    asked(r, rec);
+    return;
   case FC_REC_LINK:
     linked(r, rec);
     return;
@@ -398,6 +446,7 @@ void fc_ownership_apply(struct fc_registry *r, const struct fc_replayed *rec) {
   case FC_REC_KEEP:
     reserve(r, rec->path, NULL);
     untracked(r, rec->path);
+    keep_below(r, rec->path);
     return;
   case FC_REC_UNTRACK:
     untracked(r, rec->path);

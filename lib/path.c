@@ -54,7 +54,8 @@ static void step(struct classifier *c, const char *text, size_t len) {
 
 /* Walks one piece. Stores in *inside the offset just behind the component that completed the base, and keeps it only
  * while the walk stays inside; SIZE_MAX = not inside. */
-static void walk_piece(struct classifier *c, const char *text, size_t len, size_t *inside) {
+static inline __attribute__((always_inline)) void walk_piece(struct classifier *c, const char *text, size_t len,
+                                                             size_t *inside) {
   size_t i = 0;
   while (i < len) {
     while (i < len && text[i] == '/') i++;
@@ -117,12 +118,9 @@ static int beneath_plain(const char *base, size_t base_len, const struct fc_name
   return 1;
 }
 
-bool fc_path_beneath(const char *base, size_t base_len, const struct fc_name *name, struct fc_name *relative) {
-  if (!name->head_len && (name->tail_len == 0 || name->tail[0] != '/')) return false;
-  if (base_len > 1) {
-    const int plain = beneath_plain(base, base_len, name, relative);
-    if (plain >= 0) return plain == 1;
-  }
+/* Apart, for the sake of the stack. */
+static __attribute__((noinline)) bool beneath_by_walk(const char *base, size_t base_len, const struct fc_name *name,
+                                                      struct fc_name *relative) {
   struct classifier c = {base, base_len, components(base, base_len), 0, 0};
   size_t in_head = SIZE_MAX;
   size_t in_tail = SIZE_MAX;
@@ -140,6 +138,12 @@ bool fc_path_beneath(const char *base, size_t base_len, const struct fc_name *na
   }
   skip_slashes(&relative->tail, &relative->tail_len);
   return true;
+}
+
+bool fc_path_beneath(const char *base, size_t base_len, const struct fc_name *name, struct fc_name *relative) {
+  if (!name->head_len && (name->tail_len == 0 || name->tail[0] != '/')) return false;
+  const int plain = base_len > 1 ? beneath_plain(base, base_len, name, relative) : -1;
+  return plain < 0 ? beneath_by_walk(base, base_len, name, relative) : plain == 1;
 }
 
 size_t fc_path_normalize(char *text) {

@@ -25,8 +25,8 @@ static int set_mode(const struct fc_ground *g, char *path, const struct fc_node 
   const int fd =
       dir < 0 ? dir : fc_sys_openat(dir, fc_registry_leaf(node), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
   int before = -1;
-  if (fd >= 0 && fc_identity_take(fd, "", g->header->with_handle != 0, &now, &st) == 0 &&
-      fc_ground_same(g, &node->identity, &now) && (st.stx_mode & mask) != (want & mask)) {
+  if (fd >= 0 && fc_ground_look(g, fd, "", &now, &st) == 0 && fc_ground_same(g, &node->identity, &now) &&
+      (st.stx_mode & mask) != (want & mask)) {
     (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd); /* O_PATH needs no permission, but fchmod refuses it */
     if (FC_SYS3(SYS_fchmodat, AT_FDCWD, link, (st.stx_mode & 07777 & ~mask) | (want & mask)) == 0)
       before = st.stx_mode & 07777;

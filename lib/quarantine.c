@@ -1,9 +1,9 @@
 #include "quarantine.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base.h"
 #include "sys.h"
 
 #define RENAME_NOREPLACE_ 1u
@@ -15,11 +15,17 @@ void fc_quarantine_begin(struct fc_quarantine *q, int base_fd, const char *id) {
   (void)snprintf(q->name, sizeof q->name, FC_QUARANTINE_PREFIX "%s", id);
 }
 
-bool fc_quarantine_stands(const char *base, const char *id) {
-  char path[PATH_MAX + 64];
+static bool is_gone(int rc) { return rc == -ENOENT || rc == -ENOTDIR || rc == -ESTALE; }
+
+bool fc_quarantine_stands(const struct fc_session_header *h) {
+  struct fc_quarantine q;
   struct statx st;
-  (void)snprintf(path, sizeof path, "%s/" FC_QUARANTINE_PREFIX "%s", base, id);
-  return fc_sys_statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &st) == 0;
+  const int base_fd = fc_base_reopen(h->base, &h->base_identity, h->fs_id, false);
+  if (base_fd < 0) return !is_gone(base_fd);
+  fc_quarantine_begin(&q, base_fd, h->id);
+  const int rc = fc_sys_statx(base_fd, q.name, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &st);
+  (void)fc_sys_close(base_fd);
+  return !is_gone(rc);
 }
 
 int fc_quarantine_open(struct fc_quarantine *q, bool make) {
@@ -44,11 +50,12 @@ int fc_quarantine_open(struct fc_quarantine *q, bool make) {
   return 0;
 }
 
-void fc_quarantine_end(struct fc_quarantine *q) {
-  if (q->fd < 0) return;
+int fc_quarantine_end(struct fc_quarantine *q) {
+  if (q->fd < 0) return 0;
   (void)fc_sys_close(q->fd);
   q->fd = -1;
-  (void)fc_sys_unlinkat(q->base_fd, q->name, AT_REMOVEDIR); /* not empty: the next try finds it */
+  const int rc = fc_sys_unlinkat(q->base_fd, q->name, AT_REMOVEDIR); /* not empty: the next try finds it */
+  return rc == -ENOENT ? 0 : rc;
 }
 
 void fc_quarantine_slot_name(uint32_t slot, char out[FC_SLOT_NAME_BYTES]) {

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "session.h"
+
 #define FC_QUARANTINE_PREFIX ".filecleanup-"
 #define FC_SLOT_NAME_BYTES 12
 
@@ -22,15 +24,15 @@ struct fc_quarantine {
 
 void fc_quarantine_begin(struct fc_quarantine *quarantine, int base_fd, const char *id);
 
-/* Something was left there, or somebody works in it. */
-bool fc_quarantine_stands(const char *base, const char *id);
+/* Something was left there, or somebody works in it; true also when that cannot be told. */
+bool fc_quarantine_stands(const struct fc_session_header *header);
 
 /* Opens the directory; make: creates it when missing. Returns 0, -ENOENT, or -errno (-EPERM: it is not a private
  * directory of ours). */
 int fc_quarantine_open(struct fc_quarantine *quarantine, bool make);
 
-/* Removes the directory when it is empty, and closes. */
-void fc_quarantine_end(struct fc_quarantine *quarantine);
+/* Removes the directory when it is empty, and closes. Returns 0 when it is gone, or -errno. */
+int fc_quarantine_end(struct fc_quarantine *quarantine);
 
 void fc_quarantine_slot_name(uint32_t slot, char out[FC_SLOT_NAME_BYTES]);
 /* Reads a slot's name; false when it is none. */

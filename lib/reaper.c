@@ -12,6 +12,7 @@
 #include "permission.h"
 #include "turn.h"
 #include "unseen.h"
+#include "walk.h"
 
 #define MODE_IS(st, type) (((st)->stx_mode & S_IFMT) == (type))
 
@@ -42,10 +43,16 @@ static int64_t record_capture(struct fc_reaper *r, const char *path, const struc
                                    .time_ns = fc_sys_boottime(),
                                    .identity = identity,
                                    .path = {NULL, 0, path, strlen(path)}};
-  return fc_journal_append(&r->journal, &record);
+  return fc_journal_append(r->captures, &record);
 }
 
-static void give_back(struct fc_reaper *r, const char *slot, int dirfd, const char *path) {
+/* What is no failure: somebody has put another object there, or something into the directory, or has moved it away. */
+static bool is_somebodys(int rc) {
+  return rc == -ESTALE || rc == -ENOTEMPTY || rc == -EEXIST || rc == -ENOENT || rc == -ENOTDIR || rc == -ELOOP ||
+         rc == -EXDEV;
+}
+
+static void give_back(struct fc_reaper *r, const char *slot, int dirfd, const char *path, int why) {
   const char *slash = strrchr(path, '/');
   const char *leaf = slash ? slash + 1 : path;
   char where[NAME_MAX + 1];
@@ -64,8 +71,14 @@ static void give_back(struct fc_reaper *r, const char *slot, int dirfd, const ch
   if (fd >= 0 && fd != dirfd) (void)fc_sys_close(fd);
   if (rc == 0) {
     r->result->restored++;
-    fc_log_write(&r->log, FC_LOG_WARN, "%s/%s was replaced while it was being removed; what was found there is at %s",
-                 r->header->base, path, where);
+    if (is_somebodys(why) || why == -EBUSY) {
+      fc_log_write(&r->log, FC_LOG_WARN, "%s/%s was replaced while it was being removed; what was found there is at %s",
+                   r->header->base, path, where);
+    } else {
+      r->result->failed++; /* the next try may do it */
+      fc_log_write(&r->log, FC_LOG_WARN, "cannot remove %s/%s: error %d; it is at %s", r->header->base, path, -why,
+                   where);
+    }
   } else if (rc != -ENOENT) {
     r->result->failed++;
     fc_log_write(&r->log, FC_LOG_ERROR, "cannot put %s back from %s/%s: error %d; it is safe there", path,
@@ -91,7 +104,7 @@ static int remove_slot(struct fc_reaper *r, const char *slot, const struct fc_id
                        const struct fc_lease *lease) {
   struct fc_identity now;
   struct statx st;
-  int rc = fc_identity_take(r->quarantine.fd, slot, r->header->with_handle != 0, &now, &st);
+  int rc = fc_ground_look(&r->ground, r->quarantine.fd, slot, &now, &st);
   if (rc < 0) return rc;
   if (!fc_ground_same(&r->ground, identity, &now)) return -ESTALE;
   if (!fc_lease_is_whole(lease)) return -EBUSY;
@@ -108,6 +121,7 @@ static bool read_on(struct fc_reaper *r) {
 }
 
 bool fc_reaper_look_around(struct fc_reaper *r) {
+  if (r->owner) return true; /* he asks for each name himself */
   if (r->live && !read_on(r)) r->blind = true;
   if (!fc_neighbours_refresh(&r->neighbours, r->dirfd, r->header->id, &r->registry.arena)) r->blind = true;
   r->ground.neighbours = r->neighbours.first;
@@ -134,28 +148,37 @@ static bool parent_path(const char *path, char *out) {
 }
 
 /* The directory in hand, which holds the name at path, is still where its own path says, beneath the base: moved out of
- * it, what it holds is the mover's. */
-static bool place_stands(struct fc_reaper *r, const struct place *place, const char *path) {
+ * it, what it holds is the mover's. Returns 0, -ESTALE, or -errno when that cannot be told now. */
+static int place_stands(struct fc_reaper *r, const struct place *place, const char *path) {
   const struct fc_node *dir = place->node;
   struct statx st;
-  if (dir && !dir->parent) return true;
+  int rc;
+  if (dir && !dir->parent) return 0;
   if (dir && !dir->parent->parent) {
-    if (fc_sys_statx(r->base_fd, fc_registry_leaf(dir), AT_SYMLINK_NOFOLLOW, STATX_INO, &st) < 0) return false;
+    rc = fc_sys_statx(r->base_fd, fc_registry_leaf(dir), AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, STATX_INO, &st);
   } else {
     const bool known = dir ? fc_registry_path(dir, r->path2, FC_REAPER_PATH_BYTES) > 0 : parent_path(path, r->path2);
-    const int fd = known ? fc_beneath_open(r->base_fd, r->path2) : -1;
-    if (fd < 0) return false;
-    const int rc = fc_sys_statx(fd, "", AT_EMPTY_PATH, STATX_INO, &st);
-    (void)fc_sys_close(fd);
-    if (rc < 0) return false;
+    if (!known) return -ESTALE;
+    if (strchr(r->path2, '/')) {
+      const int fd = fc_beneath_open(r->base_fd, r->path2);
+      rc = fd < 0 ? fd : fc_sys_statx(fd, "", AT_EMPTY_PATH, STATX_INO, &st);
+      if (fd >= 0) (void)fc_sys_close(fd);
+    } else { /* one step beneath the base: no link can be on the way */
+      rc = fc_sys_statx(r->base_fd, r->path2, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, STATX_INO, &st);
+    }
   }
-  return st.stx_ino == place->identity.ino && st.stx_dev_major == place->identity.dev_major &&
-         st.stx_dev_minor == place->identity.dev_minor;
+  if (is_somebodys(rc)) return -ESTALE;
+  if (rc < 0) return rc;
+  const bool same = st.stx_ino == place->identity.ino && st.stx_dev_major == place->identity.dev_major &&
+                    st.stx_dev_minor == place->identity.dev_minor;
+  return same ? 0 : -ESTALE;
 }
 
-/* Somebody may still work with our files: this session's own, a process that was never seen to arrive, a neighbour. */
+/* Somebody may still work with our files: this session's own, a process that was never seen to arrive, a neighbour. A
+ * manager asks always: others may read what its owner has made. */
 static bool asks_in_use(const struct fc_reaper *r) {
-  return r->header->policy.in_use == FC_IN_USE_SKIP && (r->live || r->unseen || r->neighbours.first);
+  return r->header->policy.in_use == FC_IN_USE_SKIP &&
+         (r->live || r->unseen || r->neighbours.first || fc_session_is_managed(r->header));
 }
 
 static bool is_in_use(struct fc_reaper *r, struct fc_lease *lease, const struct found *f) {
@@ -173,39 +196,58 @@ static bool is_in_use(struct fc_reaper *r, struct fc_lease *lease, const struct 
 /* Capture, verify, delete one name. */
 static enum verdict capture_and_remove(struct fc_reaper *r, const struct found *f, const struct fc_lease *lease) {
   char slot[FC_SLOT_NAME_BYTES];
+  /* Every name of a directory that was moved out would else vanish for a moment before it is given back. */
+  if (fc_identity_same_inode(&r->moved, &f->place->identity) && place_stands(r, f->place, f->path) == -ESTALE) {
+    r->error = -ESTALE;
+    r->result->replaced++;
+    return SPARED;
+  }
   int rc = fc_quarantine_open(&r->quarantine, true);
   const int64_t index = rc < 0 ? -1 : record_capture(r, f->path, &f->identity);
   if (index < 0) {
+    r->error = rc < 0 ? rc : -ENOSPC;
     r->result->failed++;
     return SPARED;
   }
   if (!fc_lease_is_whole(lease)) {
+    r->error = -EBUSY;
     r->result->in_use++;
     return SPARED;
   }
+  if (r->removing) r->removing(f->place->fd, f->leaf);
   fc_quarantine_slot_name((uint32_t)index, slot);
   rc = fc_quarantine_take(&r->quarantine, f->place->fd, f->leaf, slot);
-  if (rc == -ENOENT) return GONE;
+  if (rc == -ENOENT) {
+    r->error = rc;
+    return r->owner ? SPARED : GONE;
+  }
   if (rc < 0) {
+    r->error = rc;
     count_failure(r, rc);
     fc_log_write(&r->log, FC_LOG_WARN, "cannot remove %s/%s: error %d", r->header->base, f->path, -rc);
     return SPARED;
   }
   /* Between the first look and the capture somebody may have begun to use it. */
   const bool sees = fc_reaper_look_around(r);
-  const bool wanted = fc_neighbour_using(r->neighbours.first, f->path) || !is_still(r, f);
-  if (!sees || wanted)
-    rc = -EBUSY;
-  else
-    rc = place_stands(r, f->place, f->path) ? remove_slot(r, slot, &f->identity, MODE_IS(&f->st, S_IFDIR), lease)
-                                            : -ESTALE;
+  const bool wanted = fc_neighbour_using(r->neighbours.first, f->path) || !is_still(r, f) ||
+                      (r->spares && r->spares(r->spares_context, f->path));
+  rc = !sees || wanted ? -EBUSY : place_stands(r, f->place, f->path);
+  if (rc == -ESTALE) r->moved = f->place->identity;
+  if (rc == 0) rc = remove_slot(r, slot, &f->identity, MODE_IS(&f->st, S_IFDIR), lease);
   if (rc == 0) {
     if (MODE_IS(&f->st, S_IFREG)) r->result->bytes += f->st.stx_size;
     return GONE;
   }
+  r->error = rc;
   if (rc == -EBUSY) r->result->in_use++;
-  give_back(r, slot, f->place->fd, f->path);
+  give_back(r, slot, f->place->fd, f->path, rc);
   return SPARED;
+}
+
+/* Whoever asks for it: a device node, or what is to be kept. */
+static bool is_never_removed(const struct fc_reaper *r, const struct found *f) {
+  return MODE_IS(&f->st, S_IFCHR) || MODE_IS(&f->st, S_IFBLK) || fc_ground_kept(r->header, f->path) ||
+         (r->spares && r->spares(r->spares_context, f->path));
 }
 
 /* The rules that spare a name whatever others do with it. Counts why. */
@@ -213,6 +255,11 @@ static bool is_spared(struct fc_reaper *r, const struct found *f) {
   if (!fc_ground_same(&r->ground, &f->node->identity, &f->identity)) {
     r->result->replaced++;
     return true;
+  }
+  if (f->node->asked) {
+    const bool spared = is_never_removed(r, f) || !fc_ownership_stands(&r->registry, f->node);
+    r->result->kept += spared;
+    return spared;
   }
   if (MODE_IS(&f->st, S_IFCHR) || MODE_IS(&f->st, S_IFBLK) ||
       !fc_ownership_holds_in(&r->registry, f->node, &f->place->identity, f->leaf) ||
@@ -251,6 +298,7 @@ static bool is_needed(struct fc_reaper *r, const struct found *f, struct fc_leas
     return true;
   }
   if (is_in_use(r, lease, f)) {
+    r->error = -EBUSY;
     r->result->in_use++;
     return true;
   }
@@ -273,8 +321,12 @@ static bool find(struct fc_reaper *r, const struct place *place, struct fc_node 
                       .node = node,
                       .created = node->created,
                       .since = node->since};
-  const int rc = fc_identity_take(place->fd, f->leaf, r->header->with_handle != 0, &f->identity, &f->st);
+  const int rc = fc_ground_look(&r->ground, place->fd, f->leaf, &f->identity, &f->st);
   if (rc == -ENOENT) return false;
+  if (rc == -EXDEV) { /* something is mounted there */
+    r->result->replaced++;
+    return false;
+  }
   if (rc < 0 || fc_registry_path(node, r->path, FC_REAPER_PATH_BYTES) == 0) {
     count_failure(r, rc);
     return false;
@@ -295,10 +347,15 @@ static void remove_file(struct fc_reaper *r, const struct place *place, struct f
   if (remove_found(r, &f)) r->result->files++;
 }
 
-/* What spares a name that no hook has seen: KEEP, companions and devices as ever, and a neighbour whose hooks have. */
+/* What spares a name that no hook has seen: KEEP, companions and devices as ever, and another session whose hooks have:
+ * one that lives, that was kept, or that is over and has yet to be ended by its own policy. */
 static bool is_spared_unseen(struct fc_reaper *r, const struct found *f) {
   if (!fc_identity_proves(&f->identity) || MODE_IS(&f->st, S_IFCHR) || MODE_IS(&f->st, S_IFBLK)) return true;
-  if (fc_ground_kept(r->header, f->path) || fc_neighbour_below(r->neighbours.first, f->path)) return true;
+  if (fc_ground_kept(r->header, f->path)) return true;
+  if (!fc_neighbours_read_silent(&r->neighbours, r->dirfd, r->header->id, &r->registry.arena)) return true;
+  const enum fc_neighbour_word word = fc_neighbours_know(&r->neighbours, f->path);
+  if (word == FC_NEIGHBOUR_ENDS) r->result->in_use++; /* the next try, behind its end */
+  if (word != FC_NEIGHBOUR_NONE) return true;
   struct fc_node *dir = parent_path(f->path, r->path2) ? fc_registry_find(&r->registry, r->path2, true) : NULL;
   return !dir || fc_ground_is_companion(&r->ground, dir, f->place->fd, f->leaf);
 }
@@ -308,9 +365,8 @@ static void remove_unseen(void *context, int dirfd, const char *path, const char
   struct fc_reaper *r = context;
   struct place place = {.fd = dirfd};
   struct found f = {.place = &place, .leaf = leaf, .path = path};
-  const bool handle = r->header->with_handle != 0;
-  if (out_of_time(r) || fc_identity_take(dirfd, "", false, &place.identity, &f.st) < 0 ||
-      fc_identity_take(dirfd, leaf, handle, &f.identity, &f.st) < 0)
+  if (out_of_time(r) || fc_ground_look(&r->ground, dirfd, "", &place.identity, &f.st) < 0 ||
+      fc_ground_look(&r->ground, dirfd, leaf, &f.identity, &f.st) < 0)
     return;
   if (!fc_reaper_look_around(r) || is_spared_unseen(r, &f)) {
     r->result->kept++;
@@ -328,12 +384,14 @@ static void remove_unseen(void *context, int dirfd, const char *path, const char
 /* A tracked directory whose own names have been dealt with. Only when it is empty. */
 static void remove_directory(struct fc_reaper *r, const struct place *place, struct fc_node *node) {
   struct found f;
-  if (r->header->policy.dirs == FC_DIRS_KEEP || !find(r, place, node, &f)) return;
+  const uint32_t dirs = r->header->policy.dirs;
+  if ((dirs == FC_DIRS_KEEP && !node->asked) || !find(r, place, node, &f)) return;
   const int fd = fc_beneath_open(place->fd, f.leaf);
-  if (fd >= 0 && r->header->policy.dirs == FC_DIRS_RECURSIVE && !r->live)
-    fc_unseen_below(&r->registry, node, fd, r->path, r->header->uid, remove_unseen, r);
+  if (fd >= 0 && (dirs == FC_DIRS_RECURSIVE || node->tree) && !r->live)
+    fc_unseen_below(&r->registry, node, fd, r->path, r->header->uid, r->ground.until_ns, remove_unseen, r);
   const int empty = fd < 0 ? fd : fc_list_is_empty(fd, r->list);
   if (fd >= 0) (void)fc_sys_close(fd);
+  if (empty < 0 && !is_somebodys(empty)) count_failure(r, empty);
   if (empty != 1) {
     /* What keeps it may be a neighbour's: then it dies with the neighbour. */
     struct fc_neighbour *heir = r->live ? NULL : fc_neighbour_below(r->neighbours.first, r->path);
@@ -355,14 +413,33 @@ static bool open_place(struct fc_reaper *r, struct fc_node *node, struct place *
     return false;
   }
   struct statx st;
-  if (fc_identity_take(place->fd, "", r->header->with_handle != 0, &place->identity, &st) == 0) return true;
+  if (fc_ground_look(&r->ground, place->fd, "", &place->identity, &st) == 0) return true;
   r->result->failed++;
   (void)fc_sys_close(place->fd);
   place->fd = -1;
   return false;
 }
 
+/* What the owner expected here has come, or nothing has: the first look binds it. False: it is not what he meant. */
+static bool bind_expected(struct fc_reaper *r, const struct place *place, struct fc_node *n) {
+  struct statx st;
+  struct fc_identity now;
+  const int rc = fc_ground_look(&r->ground, place->fd, fc_registry_leaf(n), &now, &st);
+  if (rc < 0 && rc != -ENOENT) count_failure(r, rc);
+  if (rc < 0) return false;
+  if (!fc_identity_proves(&now) || !fc_ground_appeared(&r->ground, n, &st)) {
+    r->result->replaced++;
+    return false;
+  }
+  n->identity = now;
+  n->is_dir = MODE_IS(&st, S_IFDIR);
+  n->expected = false;
+  return true;
+}
+
 static void decide(struct fc_reaper *r, const struct place *place, enum fc_ground_kind kind, struct fc_node *n) {
+  if (n->expected && !bind_expected(r, place, n)) return;
+  if (n->asked) kind = FC_GROUND_OURS; /* on whatever ground: he has said so */
   if (kind != FC_GROUND_OURS && kind != FC_GROUND_SHARED) {
     r->result->kept++;
     return;
@@ -395,44 +472,52 @@ static void remove_name(struct fc_reaper *r, const struct place *place, enum fc_
 
 /* Deletes the tracked names that lie directly in place. Its subdirectories have been dealt with before. */
 static void empty_place(struct fc_reaper *r, struct place *place) {
-  const enum fc_ground_kind kind = fc_ground_of(&r->ground, place->node, place->fd);
-  for (struct fc_node *n = place->node->first_child; n && !out_of_time(r); n = n->next) remove_name(r, place, kind, n);
+  enum fc_ground_kind kind = FC_GROUND_UNKNOWN;
+  for (struct fc_node *n = place->node->first_child; n && !out_of_time(r); n = n->next) {
+    if (kind == FC_GROUND_UNKNOWN && !n->asked) kind = fc_ground_of(&r->ground, place->node, place->fd);
+    remove_name(r, place, kind, n);
+  }
 }
 
 void fc_reaper_recover(struct fc_reaper *r) {
-  if (fc_quarantine_open(&r->quarantine, false) < 0) return;
-  char *buffer = fc_arena_alloc(&r->registry.arena, FC_LIST_BYTES);
-  if (!buffer) return;
+  int rc = fc_quarantine_open(&r->quarantine, false);
+  if (rc == -ENOENT || rc == -EPERM) return; /* EPERM: somebody else's directory */
+  char *buffer = rc < 0 ? NULL : fc_arena_alloc(&r->registry.arena, FC_LIST_BYTES);
+  if (!buffer) {
+    r->result->failed++; /* it may hold something of somebody's: the session stays for the next try */
+    return;
+  }
   struct fc_list list;
   struct fc_entry entry;
   fc_list_begin(&list, r->quarantine.fd, buffer);
-  while (fc_list_next(&list, &entry) == 1) {
+  while ((rc = fc_list_next(&list, &entry)) == 1) {
     uint32_t number;
     const struct fc_capture *capture = NULL;
     if (fc_quarantine_slot_number(entry.name, &number))
       for (capture = r->registry.captures; capture && capture->slot != number;) capture = capture->next;
     if (!capture) {
-      give_back(r, entry.name, r->base_fd, entry.name); /* no record: nothing may be deleted */
+      give_back(r, entry.name, r->base_fd, entry.name, -ESTALE); /* no record: nothing may be deleted */
       continue;
     }
     struct fc_node *node = fc_registry_find(&r->registry, capture->path, false);
     struct fc_identity now;
     struct statx st;
     const bool ours = node && !r->live && fc_ownership_tracked(&r->registry, node) &&
-                      fc_identity_take(r->quarantine.fd, entry.name, r->header->with_handle != 0, &now, &st) == 0 &&
+                      fc_ground_look(&r->ground, r->quarantine.fd, entry.name, &now, &st) == 0 &&
                       fc_ground_same(&r->ground, &capture->identity, &now) &&
                       fc_ground_same(&r->ground, &node->identity, &now);
     if (!ours) {
-      give_back(r, entry.name, -1, capture->path);
+      give_back(r, entry.name, -1, capture->path, -ESTALE);
     } else {
       const struct fc_lease none = {-1};
-      const int rc = remove_slot(r, entry.name, &node->identity, node->is_dir, &none);
+      rc = remove_slot(r, entry.name, &node->identity, node->is_dir, &none);
       if (rc == 0)
         *(node->is_dir ? &r->result->dirs : &r->result->files) += 1;
       else
-        give_back(r, entry.name, -1, capture->path);
+        give_back(r, entry.name, -1, capture->path, rc);
     }
   }
+  if (rc < 0) r->result->failed++;
 }
 
 /* Children before parents, so that a directory is looked at when its own names have been dealt with. */
@@ -463,7 +548,7 @@ void fc_reaper_pick(struct fc_reaper *r, struct fc_node *const *nodes, size_t co
   for (size_t i = 0; i < count && !out_of_time(r); i++) {
     struct fc_node *const n = nodes[i];
     if (!n->parent) continue; /* dropped meanwhile */
-    if (place.node != n->parent || place.fd < 0 || !place_stands(r, &place, NULL)) {
+    if (place.node != n->parent || place.fd < 0 || place_stands(r, &place, NULL) < 0) {
       if (place.fd >= 0) (void)fc_sys_close(place.fd);
       if (!open_place(r, n->parent, &place)) continue;
       kind = fc_ground_of(&r->ground, place.node, place.fd);
@@ -487,7 +572,8 @@ int fc_reaper_open(struct fc_reaper *r, int dirfd, int fd, const struct fc_sessi
   r->deadline_ns = deadline_ns;
   r->registry.leader_pid = h->leader_pid;
   r->registry.leader_status = -1;
-  r->registry.no_captures = live && !fc_quarantine_stands(h->base, h->id);
+  r->registry.no_captures = live && !fc_quarantine_stands(h);
+  r->captures = &r->journal;
   fc_log_open(&r->log, &h->policy, h->path);
   int rc = fc_session_map(fd, h, &r->journal);
   if (rc < 0) return rc;
@@ -507,14 +593,28 @@ int fc_reaper_open(struct fc_reaper *r, int dirfd, int fd, const struct fc_sessi
   return rc;
 }
 
+/* What no record speaks of was made by the session only while it lived: before the first try of its end, however long
+ * ago that was, and before this boot when it is of another one. A file that is born while its end is under way is
+ * somebody's who has not recorded it yet. */
+static int64_t last_birth(struct fc_reaper *r, bool across_boot) {
+  const int64_t now = fc_sys_realtime();
+  if (r->live) return now;
+  int64_t first = 0;
+  if (__atomic_compare_exchange_n(&r->journal.words->reaped_ns, &first, now, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+    first = now;
+  const int64_t boot = across_boot ? now - fc_sys_boottime() : now;
+  return first < boot ? first : boot;
+}
+
 int fc_reaper_open_base(struct fc_reaper *r, bool across_boot) {
   const struct fc_session_header *h = r->header;
   r->base_fd = fc_base_reopen(h->base, &h->base_identity, h->fs_id, across_boot);
   if (r->base_fd < 0) return r->base_fd;
   struct fc_identity base_now;
   struct statx st;
-  const int rc = fc_identity_take(r->base_fd, "", false, &base_now, &st);
-  r->ground = (struct fc_ground){&r->registry, h, NULL, r->base_fd, base_now.dev_major, base_now.dev_minor};
+  const int rc = fc_identity_look(r->base_fd, "", false, false, &base_now, &st);
+  r->ground = (struct fc_ground){
+      &r->registry, h, NULL, r->base_fd, base_now.dev_major, base_now.dev_minor, last_birth(r, across_boot)};
   fc_quarantine_begin(&r->quarantine, r->base_fd, h->id);
   if (rc < 0) return rc;
   return fc_reaper_look_around(r) && !(across_boot && fc_base_is_volatile(h->fs_type)) ? 0 : -EBUSY;
@@ -526,10 +626,192 @@ bool fc_reaper_ready(struct fc_reaper *r) {
   return false;
 }
 
+/* ---- for the owner of a session that lives ---- */
+
+int fc_reaper_open_owner(struct fc_reaper *r, const struct fc_session_header *h, int base_fd,
+                         struct fc_journal *journal, struct fc_reap_result *result) {
+  memset(r, 0, sizeof *r);
+  memset(result, 0, sizeof *result);
+  r->header = h;
+  r->dirfd = r->fd = r->hand_fd = -1;
+  r->base_fd = base_fd;
+  r->owner = r->live = true;
+  r->captures = journal;
+  r->result = result;
+  r->deadline_ns = FC_INFINITY_NS;
+  r->path = fc_arena_alloc(&r->registry.arena, FC_REAPER_PATH_BYTES);
+  r->path2 = fc_arena_alloc(&r->registry.arena, FC_REAPER_PATH_BYTES);
+  r->hand = fc_arena_alloc(&r->registry.arena, FC_REAPER_PATH_BYTES);
+  r->list = fc_arena_alloc(&r->registry.arena, FC_LIST_BYTES);
+  if (!r->path || !r->path2 || !r->hand || !r->list) return -ENOMEM;
+  fc_log_open(&r->log, &h->policy, h->path);
+  const struct fc_identity *base = &h->base_identity; /* of this boot: it is ours */
+  r->ground = (struct fc_ground){&r->registry, h, NULL, base_fd, base->dev_major, base->dev_minor, INT64_MAX};
+  fc_quarantine_begin(&r->quarantine, base_fd, h->id);
+  return 0;
+}
+
+void fc_reaper_rest(struct fc_reaper *r) {
+  (void)fc_quarantine_end(&r->quarantine);
+  if (r->hand_fd >= 0 && r->hand_fd != r->base_fd) (void)fc_sys_close(r->hand_fd);
+  r->hand_fd = -1;
+}
+
+/* Opens the directory that holds path, unless it is the one in hand. */
+static int take_in_hand(struct fc_reaper *r, const char *path, struct place *place, const char **leaf) {
+  const char *slash = strrchr(path, '/');
+  *leaf = slash ? slash + 1 : path;
+  *place = (struct place){.fd = r->base_fd};
+  if (!slash) {
+    place->node = &r->registry.root;
+    return 0;
+  }
+  const size_t len = (size_t)(slash - path);
+  /* Should it have been moved meanwhile, the look behind the capture tells. */
+  const bool same = r->hand_fd >= 0 && strncmp(r->hand, path, len) == 0 && r->hand[len] == '\0';
+  if (!same) {
+    if (r->hand_fd >= 0) (void)fc_sys_close(r->hand_fd);
+    memcpy(r->hand, path, len);
+    r->hand[len] = '\0';
+    r->hand_fd = fc_beneath_open(r->base_fd, r->hand);
+    if (r->hand_fd < 0) return r->hand_fd;
+    struct statx st;
+    const int rc = fc_identity_take(r->hand_fd, "", false, &r->hand_identity, &st);
+    if (rc < 0) return rc;
+  }
+  place->identity = r->hand_identity;
+  place->fd = r->hand_fd;
+  return 0;
+}
+
+/* Tells who listens that the name has been removed. */
+static void tell_gone(const struct fc_reaper *r, const struct found *f) {
+  *(MODE_IS(&f->st, S_IFDIR) ? &r->result->dirs : &r->result->files) += 1;
+  if (r->watch) r->watch->each(r->watch->context, f->path, NULL);
+}
+
+/* One name of a tree that goes as a whole: everything that is the owner's user's, on the same mount. */
+static void remove_below(struct fc_reaper *r, int dirfd, const char *path, const char *leaf) {
+  struct place place = {.fd = dirfd};
+  struct found f = {.place = &place, .leaf = leaf, .path = path};
+  int rc = fc_identity_take(dirfd, "", false, &place.identity, &f.st);
+  if (rc == 0) rc = fc_ground_look(&r->ground, dirfd, leaf, &f.identity, &f.st);
+  if (rc == -ENOENT) return;
+  if (rc < 0) {
+    r->error = rc;
+    count_failure(r, rc);
+    return;
+  }
+  if (MODE_IS(&f.st, S_IFDIR)) {
+    const int fd = fc_beneath_open(dirfd, leaf);
+    const int empty = fd < 0 ? fd : fc_list_is_empty(fd, r->list);
+    if (fd >= 0) (void)fc_sys_close(fd);
+    if (empty < 0) count_failure(r, r->error = empty);
+    if (empty != 1) return;
+  }
+  if (r->wants && !MODE_IS(&f.st, S_IFDIR) && !r->wants(r->wants_context, NULL, &f.st)) return;
+  if (is_never_removed(r, &f) || f.st.stx_uid != r->header->uid || !fc_identity_proves(&f.identity)) {
+    r->result->kept++;
+    return;
+  }
+  if (remove_found(r, &f)) tell_gone(r, &f);
+}
+
+/* Everything below the directory, open as fd, with this path. */
+static void empty_tree(struct fc_reaper *r, int fd, const char *path) {
+  struct fc_arena arena = {0};
+  struct fc_walk walk;
+  struct fc_walked at;
+  if (fc_walk_begin(&walk, &arena, fd, path)) {
+    while (fc_walk_next(&walk, &at) == 1) {
+      struct statx st;
+      const bool is_dir =
+          !at.after && (at.type == DT_DIR || (at.type == DT_UNKNOWN &&
+                                              fc_sys_statx(at.dirfd, at.leaf, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC,
+                                                           STATX_TYPE, &st) == 0 &&
+                                              MODE_IS(&st, S_IFDIR)));
+      if (is_dir)
+        fc_walk_enter(&walk);
+      else
+        remove_below(r, at.dirfd, at.path, at.leaf);
+    }
+    fc_walk_end(&walk);
+  } else {
+    r->error = -ENOMEM;
+    r->result->failed++;
+  }
+  fc_arena_free(&arena);
+}
+
+/* Makes a directory empty as far as it may be. 0 or -errno. */
+static int empty_directory(struct fc_reaper *r, const struct found *f, bool tree) {
+  struct fc_identity now;
+  struct statx st;
+  const int fd = fc_beneath_open(f->place->fd, f->leaf);
+  if (fd < 0) return fd;
+  int rc = fc_identity_take(fd, "", r->header->with_handle != 0, &now, &st);
+  if (rc == 0 && !fc_identity_same_inode(&now, &f->identity)) rc = -ESTALE;
+  if (rc == 0 && tree) empty_tree(r, fd, f->path);
+  const int empty = rc < 0 ? rc : fc_list_is_empty(fd, r->list);
+  (void)fc_sys_close(fd);
+  if (empty == 0) return r->error < 0 ? r->error : -ENOTEMPTY;
+  return empty < 0 ? empty : 0;
+}
+
+int fc_reaper_look(struct fc_reaper *r, const char *path, struct fc_identity *now, struct statx *st) {
+  struct place place;
+  const char *leaf;
+  const int rc = take_in_hand(r, path, &place, &leaf);
+  return rc < 0 ? rc : fc_ground_look(&r->ground, place.fd, leaf, now, st);
+}
+
+int fc_reaper_ask(struct fc_reaper *r, const char *path, const struct fc_identity *identity, bool tree) {
+  struct place place;
+  struct found f = {.place = &place, .path = path};
+  r->error = 0;
+  int rc = take_in_hand(r, path, &place, &f.leaf);
+  if (rc == 0) {
+    rc = fc_ground_look(&r->ground, place.fd, f.leaf, &f.identity, &f.st);
+    if (rc == -EXDEV && identity) rc = -ESTALE; /* something is mounted there: it is not what is meant */
+  }
+  if (rc == -ENOENT) return rc;
+  if (rc == -ESTALE || rc == -ELOOP || rc == -EXDEV ||
+      rc == -ENOTDIR) { /* another one stands where a directory of the path was */
+    r->result->replaced++;
+    return rc;
+  }
+  if (rc < 0) {
+    count_failure(r, rc);
+    return rc;
+  }
+  r->found = f.identity;
+  r->found_mode = f.st.stx_mode;
+  if (identity && !fc_ground_same(&r->ground, identity, &f.identity)) {
+    r->result->replaced++;
+    return -ESTALE;
+  }
+  if (!fc_identity_proves(&f.identity)) {
+    r->result->kept++;
+    return -ENOTSUP;
+  }
+  if (is_never_removed(r, &f)) {
+    r->result->kept++;
+    return -EBUSY;
+  }
+  if (r->wants && !r->wants(r->wants_context, NULL, &f.st)) return -EAGAIN;
+  if (MODE_IS(&f.st, S_IFDIR)) {
+    rc = empty_directory(r, &f, tree);
+    if (rc < 0) return rc;
+  }
+  if (!remove_found(r, &f)) return r->error < 0 ? r->error : -EBUSY;
+  tell_gone(r, &f);
+  return 0;
+}
+
 void fc_reaper_close(struct fc_reaper *r) {
-  fc_quarantine_end(&r->quarantine);
+  (void)fc_quarantine_end(&r->quarantine);
   fc_neighbours_free(&r->neighbours);
-  if (r->base_fd >= 0) (void)fc_sys_close(r->base_fd);
+  if (r->base_fd >= 0 && !r->owner) (void)fc_sys_close(r->base_fd);
   fc_journal_unmap(&r->journal);
   fc_registry_free(&r->registry);
   memset(r, 0, sizeof *r);

@@ -54,6 +54,7 @@ struct fc_reaper {
   int fd;      /* the session file; not owned */
   int base_fd; /* owned; -1 = not opened */
   bool live;   /* members live, and go on writing records */
+  bool owner;  /* it is the owner of a living session who asks */
   bool unseen; /* a process was seen to exec and never to arrive */
   bool blind;  /* records of a neighbour, or of a living session, could not be read: anything may be in use */
   bool late;   /* the deadline has passed */
@@ -63,6 +64,7 @@ struct fc_reaper {
   struct fc_registry registry;
   struct fc_replay replay;
   struct fc_journal journal;
+  struct fc_journal *captures; /* where CAPTURE records go */
   struct fc_neighbours neighbours;
   struct fc_ground ground;
   struct fc_quarantine quarantine;
@@ -72,10 +74,20 @@ struct fc_reaper {
   /* A pass's own last word on what stands at a node, with what it is now; NULL = everything. */
   bool (*wants)(void *context, const struct fc_node *node, const struct statx *st);
   void *wants_context;
-  const uint32_t *stop; /* != 0: end behind the object in hand; may be NULL */
-  char *path;           /* FC_REAPER_PATH_BYTES: of the name in hand */
-  char *path2;          /* the same size: of what is compared with it */
-  char *list;           /* FC_LIST_BYTES */
+  bool (*spares)(void *context, const char *path); /* owner: somebody has told him to keep it; may be NULL */
+  void *spares_context;
+  void (*removing)(int dirfd, const char *leaf); /* owner: told before a name is taken away; may be NULL */
+  const uint32_t *stop;                          /* != 0: end behind the object in hand; may be NULL */
+  char *path;                                    /* FC_REAPER_PATH_BYTES: of the name in hand */
+  char *path2;                                   /* the same size: of what is compared with it */
+  char *list;                                    /* FC_LIST_BYTES */
+  char *hand; /* owner: the directory that is open as hand_fd, as it was asked for last */
+  int hand_fd;
+  struct fc_identity hand_identity;
+  struct fc_identity found; /* owner: what stood at the name that was asked for last */
+  struct fc_identity moved; /* the directory that was last seen to have left its place while it was being emptied */
+  uint32_t found_mode;
+  int error; /* owner: why the last removal failed, -errno */
 };
 
 #define FC_REAPER_PATH_BYTES 16384
@@ -109,6 +121,25 @@ void fc_reaper_pick(struct fc_reaper *reaper, struct fc_node *const *nodes, size
 
 /* Reads on in the journals of the neighbours and, when it lives, of the session. False: blind. */
 bool fc_reaper_look_around(struct fc_reaper *reaper);
+
+/* The other way in, for the owner of a living session, who asks for each name himself (manager.h): his word is the
+ * proof of what is his, so no record is read, no rule of ownership and no neighbour asked. All else is as ever: beneath
+ * the base, identity, capture, second look. base_fd and journal stay his. 0 or -ENOMEM. */
+int fc_reaper_open_owner(struct fc_reaper *reaper, const struct fc_session_header *header, int base_fd,
+                         struct fc_journal *journal, struct fc_reap_result *result);
+
+/* What stands at path (tidied, beneath the base). 0 or -errno. */
+int fc_reaper_look(struct fc_reaper *reaper, const char *path, struct fc_identity *now, struct statx *st);
+
+/* Removes what stands at path if it is the one of that identity (NULL: whatever it is); a directory when it is empty, a
+ * tree with what is in it: on its mount, of the same user, not to be kept. Each name that goes is told to `watch`, as
+ * it stood. Returns 0 when it has been removed; -ENOENT: nothing is there; -ESTALE: another object is, or was when it
+ * had been taken away (then it is back); -EAGAIN: `wants` does not want it; -EBUSY: in use, or to be kept; -ENOTSUP:
+ * nothing proves its identity; -ENOTEMPTY; or -errno. */
+int fc_reaper_ask(struct fc_reaper *reaper, const char *path, const struct fc_identity *identity, bool tree);
+
+/* Between two askings that may lie far apart: nothing is left open, and no quarantine stands. */
+void fc_reaper_rest(struct fc_reaper *reaper);
 
 void fc_reaper_close(struct fc_reaper *reaper);
 

@@ -1,5 +1,6 @@
 #include "registry.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -48,8 +49,8 @@ static void hash_in(struct fc_registry *r, struct fc_node *node, size_t len) {
 
 struct fc_node *fc_registry_child(struct fc_registry *r, struct fc_node *parent, const char *leaf, size_t len,
                                   bool make) {
-  char key[sizeof parent + 256];
-  if (len > 255) return NULL; /* NAME_MAX: no such name can exist */
+  char key[sizeof parent + NAME_MAX + 1];
+  if (len > NAME_MAX) return NULL; /* no such name can exist */
   memcpy(key, &parent, sizeof parent);
   memcpy(key + sizeof parent, leaf, len);
   struct fc_node *node = NULL;
@@ -100,7 +101,7 @@ static bool is_inside(const struct fc_node *node, const struct fc_node *top) {
 
 bool fc_registry_move(struct fc_registry *r, struct fc_node *node, struct fc_node *parent, const char *leaf,
                       size_t len) {
-  if (is_inside(parent, node)) return false; /* the kernel refuses it; a journal may claim it */
+  if (is_inside(parent, node) || len > NAME_MAX) return false; /* the kernel refuses it; a journal may claim it */
   struct fc_node *there = fc_registry_child(r, parent, leaf, len, false);
   if (there == node) return true;
   if (there) {

@@ -47,11 +47,19 @@ struct fc_node {
   uint32_t pid;                /* who created it */
   uint64_t created;            /* record that created it: here and below numbers are sequences (replay.h) */
   uint64_t since;              /* record since which it has stood at this place */
-  uint64_t used_at;            /* the record that first told so, when it is used */
-  uint64_t data_moved;         /* N2: last record that moved data out of this directory or one below it */
+  union {
+    uint64_t used_at; /* the record that first told so, when it is used */
+    int64_t asked_ns; /* when it is asked: what appears counts when it was born since, CLOCK_REALTIME_COARSE */
+  };
+  uint64_t data_moved; /* N2: last record that moved data out of this directory or one below it */
   uint16_t leaf_len;
   bool tracked;  /* an object of the session's stands here, by the records */
+  bool asked;    /* because the owner asked for it (TRACK): that is the proof, and no rule of ownership.h is needed */
+  bool adopted;  /* tracked, and made by no process of this session: another session has handed it over */
+  bool tree;     /* asked: with all that is in it */
+  bool expected; /* asked: nothing stood here when it was */
   bool reserved; /* N1: the name is the user's until the session ends */
+  bool kept;     /* somebody asked for that: so is what is made or brought below it */
   bool is_dir;
   bool used;       /* opened by this session while it existed (USED) */
   bool seen;       /* a record has spoken of what stands here */
@@ -120,9 +128,10 @@ struct fc_registry {
   uint64_t removed; /* of these, by the session itself */
   uint64_t renamed_out;
   uint32_t records;
-  uint32_t unseen_gone; /* processes that ran without the shim, and that a checkpoint has forgotten */
-  bool no_captures;     /* CAPTURE records are not to be remembered: nobody looks for them */
-  bool failed;          /* no memory */
+  uint32_t unseen_gone;  /* processes that ran without the shim, and that a checkpoint has forgotten */
+  bool heeds_taken_back; /* names that an owner asked for and has taken back since (TRACK) get a node all the same */
+  bool no_captures;      /* CAPTURE records are not to be remembered: nobody looks for them */
+  bool failed;           /* no memory */
 };
 
 /* The node of a tidied relative path; make: with its parents. NULL when absent, or no memory (then failed is set). */

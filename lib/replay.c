@@ -138,7 +138,10 @@ static const char *cells_at(struct fc_replay *r, uint32_t index, uint32_t count)
     if (count > want) return NULL;
     const long n =
         fc_sys_pread(r->fd, r->buffer, (size_t)want * FC_CELL_BYTES, (int64_t)fc_journal_at(r->capacity, index));
-    if (n < 0) return NULL;
+    if (n < 0) {
+      r->error = (int)n;
+      return NULL;
+    }
     r->buffer_first = index;
     r->buffer_count = (uint32_t)((size_t)n / FC_CELL_BYTES);
     if (count > r->buffer_count) return NULL;
@@ -249,7 +252,10 @@ static bool rest_is_untouched(struct fc_replay *r) {
     const uint32_t span = distance(index, end) < left ? distance(index, end) : left;
     const int64_t data = fc_sys_seek_data(r->fd, at);
     const uint64_t skip = data == -ENXIO ? span : data > at ? (uint64_t)(data - at) / FC_CELL_BYTES : 0;
-    if (data < 0 && data != -ENXIO) return false;
+    if (data < 0 && data != -ENXIO) {
+      r->error = (int)data;
+      return false;
+    }
     if (skip >= span) {
       index += span;
       continue;

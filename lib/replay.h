@@ -36,6 +36,7 @@ struct fc_replay {
   bool ended;      /* nobody writes any more */
   bool lost_track; /* more runs of open cells than fit */
   bool overtaken;
+  int error;           /* the journal could not be read, which proves no damage; -errno */
   unsigned open_count; /* cells without a word, whose writers may still be at work (only while not ended) */
   struct fc_open_cells open[FC_REPLAY_OPEN_MAX];
   char *path; /* FC_REPLAY_PATH_MAX bytes each */
@@ -59,7 +60,7 @@ struct fc_replayed {
 enum fc_replay_step {
   FC_REPLAY_END = 0,
   FC_REPLAY_RECORD,
-  FC_REPLAY_DAMAGED,
+  FC_REPLAY_DAMAGED,  /* or it cannot be read now: error */
   FC_REPLAY_OVERTAKEN /* of a living session: a checkpoint has passed the reader, who must begin anew */
 };
 

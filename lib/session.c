@@ -200,7 +200,7 @@ static int fill_header(struct fc_session_header *h, const struct fc_config *conf
   if (bytes > limit) bytes = limit;
   if (bytes < FC_FIRST_WINDOW_BYTES) return -EFBIG;
   memcpy(h->magic, FC_SESSION_MAGIC, sizeof h->magic);
-  h->version = FC_SESSION_VERSION;
+  h->version = config->manager ? FC_SESSION_VERSION_MANAGER : FC_SESSION_VERSION;
   h->header_bytes = FC_HEADER_BYTES;
   h->cell_bytes = FC_CELL_BYTES;
   h->capacity = FC_JOURNAL_CELLS_MAX;
@@ -342,7 +342,7 @@ int fc_session_create(struct fc_session *s, const struct fc_config *config, cons
                  "filecleanup: no usable state directory (last tried \"%s\": %s); set FILECLEANUP_STATE_DIR to a "
                  "directory of yours, mode 0700, on a local file system; nothing will be tracked or deleted",
                  place, strerror(-last));
-  return -1;
+  return last;
 }
 
 int fc_session_establish(struct fc_session *s, const struct fc_config *config, unsigned made_by_caller,
@@ -381,6 +381,7 @@ int fc_session_map(int fd, const struct fc_session_header *h, struct fc_journal 
   journal->key = h->key;
   journal->capacity = h->capacity;
   journal->limit = h->capacity / 8 * 5;
+  journal->outside = true;
   return 0;
 }
 
@@ -511,10 +512,11 @@ static bool policy_is_sound(const struct fc_policy *p) {
 /* What a joiner looks at, all in the first page when the text is there: the file is its user's own, or came through an
  * fd that was locked by a member. */
 static bool page_fits(const struct fc_session_header *h, uint64_t file_ino) {
-  return memcmp(h->magic, FC_SESSION_MAGIC, sizeof h->magic) == 0 && h->version == FC_SESSION_VERSION &&
-         h->header_bytes == FC_HEADER_BYTES && h->cell_bytes == FC_CELL_BYTES && h->file_ino == file_ino &&
-         h->capacity >= FC_JOURNAL_CELLS_MIN && h->capacity <= FC_JOURNAL_CELLS_MAX &&
-         (h->capacity & (h->capacity - 1)) == 0 && memchr(h->name, 0, sizeof h->name);
+  return memcmp(h->magic, FC_SESSION_MAGIC, sizeof h->magic) == 0 &&
+         (h->version == FC_SESSION_VERSION || fc_session_is_managed(h)) && h->header_bytes == FC_HEADER_BYTES &&
+         h->cell_bytes == FC_CELL_BYTES && h->file_ino == file_ino && h->capacity >= FC_JOURNAL_CELLS_MIN &&
+         h->capacity <= FC_JOURNAL_CELLS_MAX && (h->capacity & (h->capacity - 1)) == 0 &&
+         memchr(h->name, 0, sizeof h->name);
 }
 
 FC_EVERY_PROCESS static bool text_fits(const struct fc_session_header *h) {
@@ -728,7 +730,7 @@ enum fc_verdict fc_session_open_file(int dirfd, const char *name, int *out_fd, s
   } else if (fc_sys_pread(fd, h, sizeof *h, 0) != (long)sizeof *h ||
              memcmp(h->magic, FC_SESSION_MAGIC, sizeof h->magic) != 0) {
     verdict = FC_VERDICT_CORRUPT;
-  } else if (h->version != FC_SESSION_VERSION) {
+  } else if (h->version != FC_SESSION_VERSION && !fc_session_is_managed(h)) {
     verdict = FC_VERDICT_FUTURE;
   } else if (!header_fits(h, st.stx_ino) || strcmp(h->id, name + sizeof FC_SESSION_PREFIX - 1) != 0 ||
              h->uid != st.stx_uid || h->check != fc_session_check(h) ||

@@ -28,6 +28,7 @@
 
 #define FC_SESSION_MAGIC "fcsess\r\n"
 #define FC_SESSION_VERSION 2u
+#define FC_SESSION_VERSION_MANAGER 3u /* of the library: its owner tracks by name (FC_REC_TRACK), and sweeps alone */
 #define FC_SESSION_PREFIX "session-"
 #define FC_ID_HEX 16
 #define FC_NAME_BYTES 72
@@ -90,6 +91,12 @@ _Static_assert(offsetof(struct fc_session_header, policy.keep) == 4096, "header 
 _Static_assert(offsetof(struct fc_session_header, base) == 8192, "header layout");
 _Static_assert(sizeof(struct fc_session_header) == FC_HEADER_BYTES, "header layout");
 
+/* The session of a manager (filecleanup.h): one process owns it and says itself what is temporary. While it lives
+ * nobody else removes names of it. */
+static inline bool fc_session_is_managed(const struct fc_session_header *header) {
+  return header->version == FC_SESSION_VERSION_MANAGER;
+}
+
 /* A process's membership. Static memory in the shim. */
 struct fc_session {
   const struct fc_session_header *header; /* in the journal's first window; NULL = not a member */
@@ -124,8 +131,8 @@ void fc_session_touch(struct fc_head_words *words);
 
 /* Makes, locks and publishes a session in the first state directory that passes the self-test, and becomes a member.
  * leader_pid is recorded. find (may be NULL): for a name. A configuration that names a session joins that one when it
- * is there. Returns 0; -1 with one line in message; or -ESTALE when the base has been replaced meanwhile and the caller
- * should open it again. */
+ * is there. Returns 0; -errno with one line in message; or -ESTALE when the base has been replaced meanwhile and the
+ * caller should open it again. */
 int fc_session_create(struct fc_session *session, const struct fc_config *config, const struct fc_base *base,
                       fc_session_finder find, char *const *envp, char *message, size_t message_size);
 

@@ -5,12 +5,24 @@
 #include "ownership.h"
 #include "session.h"
 
-enum node_bits { TRACKED = 1, RESERVED = 2, DIRECTORY = 4, USED = 8, SEEN = 16, WHY_SHIFT = 8 };
+enum node_bits {
+  TRACKED = 1,
+  RESERVED = 2,
+  DIRECTORY = 4,
+  USED = 8,
+  SEEN = 16,
+  ASKED = 32,
+  TREE = 64,
+  EXPECTED = 128,
+  KEPT = 256,
+  ADOPTED = 512,
+  WHY_SHIFT = 16
+};
 enum process_bits { OUTSIDE = 1, JOINED = 2, EXEC_OPEN = 4, CHILD_ARRIVED = 8 };
 
 /* Each stands in the place of an info cell's object. */
 struct node_state {
-  uint64_t created, since, used_at, data_moved;
+  uint64_t created, since, used_at, data_moved; /* used_at: or asked_ns */
   uint32_t bits;
   uint32_t zero[5];
 };
@@ -107,7 +119,9 @@ static bool put_nodes(const struct writer *w, char *path) {
                                      .data_moved = n->data_moved,
                                      .bits = (fc_ownership_tracked(r, n) ? TRACKED : 0u) |
                                              (n->reserved ? RESERVED : 0u) | (n->is_dir ? DIRECTORY : 0u) |
-                                             (n->used ? USED : 0u) | (n->seen ? SEEN : 0u) | why_bits(r, n)};
+                                             (n->used ? USED : 0u) | (n->seen ? SEEN : 0u) | (n->asked ? ASKED : 0u) |
+                                             (n->tree ? TREE : 0u) | (n->expected ? EXPECTED : 0u) |
+                                             (n->kept ? KEPT : 0u) | (n->adopted ? ADOPTED : 0u) | why_bits(r, n)};
     const struct fc_record record = {.type = FC_REC_CK_NODE,
                                      .pid = n->pid,
                                      .time_ns = n->born_ns,
@@ -217,6 +231,11 @@ static void restore_node(struct fc_registry *r, const struct fc_replayed *rec, c
   n->is_dir = state->bits & DIRECTORY;
   n->used = state->bits & USED;
   n->seen = state->bits & SEEN;
+  n->asked = state->bits & ASKED;
+  n->tree = state->bits & TREE;
+  n->expected = (state->bits & EXPECTED) && n->identity.ino == 0;
+  n->kept = state->bits & KEPT;
+  n->adopted = state->bits & ADOPTED;
   n->why = (uint8_t)(state->bits >> WHY_SHIFT);
 }
 

@@ -46,7 +46,7 @@ static bool read_all(struct fc_standing *s, struct fc_arena *arena) {
       char path[64];
       struct statx st;
       (void)snprintf(path, sizeof path, "%.20s/%s", entry.name, links[i]);
-      if (fc_sys_statx(proc, path, 0, STATX_INO, &st) == 0) fine &= add(s, arena, &st);
+      if (fc_sys_statx(proc, path, AT_STATX_DONT_SYNC, STATX_INO, &st) == 0) fine &= add(s, arena, &st);
     }
   }
   if (proc >= 0) (void)fc_sys_close(proc);

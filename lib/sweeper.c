@@ -32,7 +32,7 @@ FC_EVERY_PROCESS bool fc_sweeper_is_wanted(const struct fc_policy *p) {
   return p->ttl_ns != FC_INFINITY_NS || p->max_bytes != FC_INFINITY_COUNT || p->max_files != FC_INFINITY_COUNT;
 }
 
-static int64_t in_ns(const struct statx_timestamp *t) { return t->tv_sec * NS_PER_S + t->tv_nsec; }
+static int64_t in_ns(const struct statx_timestamp *t) { return fc_sys_in_ns(t->tv_sec, t->tv_nsec); }
 
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -45,7 +45,7 @@ static int64_t age_of(const struct sweeper *s, const struct fc_node *node, const
     /* A write sets both times by one clock, whatever that says; touch -d sets the one behind the other. */
     int64_t set = in_ns(&st->stx_ctime);
     if (has_birth) set = smaller(set, in_ns(&st->stx_btime));
-    return smaller(s->now_real_ns - mtime, since_record + set - mtime);
+    return smaller(s->now_real_ns, since_record + set) - mtime;
   }
   int64_t newest = larger(larger(mtime, in_ns(&st->stx_ctime)), in_ns(&st->stx_atime));
   if (has_birth) newest = larger(newest, in_ns(&st->stx_btime));
@@ -109,7 +109,7 @@ static bool look(struct sweeper *s, const struct fc_node *node, struct statx *st
     *slash = '\0';
     fd = fc_beneath_open(r->base_fd, r->path);
   }
-  const bool found = fd >= 0 && fc_identity_take(fd, leaf, r->header->with_handle != 0, &now, st) == 0 &&
+  const bool found = fd >= 0 && fc_ground_look(&r->ground, fd, leaf, &now, st) == 0 &&
                      fc_ground_same(&r->ground, &node->identity, &now);
   if (fd >= 0 && fd != r->base_fd) (void)fc_sys_close(fd);
   return found;
@@ -124,7 +124,7 @@ static bool choose(struct sweeper *s, struct candidates *c) {
     if (!fc_ownership_tracked(&s->reaper.registry, n)) continue;
     *(n->is_dir ? &s->result->tracked_dirs : &s->result->tracked_files) += 1;
     if (scope) {
-      if (s->sweep->what == FC_SWEEP_PROCESS && n->pid != s->sweep->creator) continue;
+      if (s->sweep->what == FC_SWEEP_PROCESS && (n->pid != s->sweep->creator || n->adopted)) continue;
     } else {
       if (p->ttl_ns == FC_INFINITY_NS) continue;
       /* By mtime a file may be old when it is made. */
@@ -289,6 +289,10 @@ int fc_sweeper_pass(int dirfd, int fd, const struct fc_session_header *h, const 
   struct timespec now = {0, 0};
   (void)clock_gettime(CLOCK_REALTIME, &now); /* right or wrong, it makes nothing older than the other clock says */
   s->now_real_ns = (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
+  if (fc_session_is_managed(h)) { /* its owner sweeps, and only he knows what he has taken back */
+    fc_arena_free(&self);
+    return 0;
+  }
   int rc = take_turn(fd, stop, deadline_ns) ? 0 : -EINTR;
   if (rc == 0) rc = fc_reaper_open(&s->reaper, dirfd, fd, h, true, deadline_ns, &result->reaped);
   s->reaper.watch = what->watch;

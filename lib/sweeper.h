@@ -20,7 +20,7 @@
 
 enum fc_sweep_what {
   FC_SWEEP_EXPIRED, /* by TTL and caps */
-  FC_SWEEP_PROCESS, /* all that `creator` has made: it ends (SCOPE=process) */
+  FC_SWEEP_PROCESS, /* all that `creator` has made: it ends (SCOPE=process); not what others have handed over */
   FC_SWEEP_LEADER   /* everything: the leader has ended (SCOPE=leader) */
 };
 

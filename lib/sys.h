@@ -112,6 +112,27 @@ static inline int fc_sys_close(int fd) { return (int)FC_SYS1(SYS_close, fd); }
 static inline int fc_sys_statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *out) {
   return (int)FC_SYS5(SYS_statx, dirfd, path, flags, mask, out);
 }
+/* The beginning of the kernel's struct statmount, and its texts. */
+struct fc_statmount {
+  uint32_t size, mnt_opts;
+  uint64_t mask;
+  uint32_t sb_dev_major, sb_dev_minor;
+  uint64_t sb_magic;
+  uint32_t sb_flags, fs_type; /* fs_type: an offset in text */
+  uint64_t rest[59];
+  char text[64];
+};
+_Static_assert(offsetof(struct fc_statmount, text) == 512, "statmount(2)");
+#define FC_STATX_MNT_ID_UNIQUE 0x4000u /* Linux 6.8, as statmount */
+#define FC_STATMOUNT_FS_TYPE 0x20u
+/* mount_id: stx_mnt_id as of FC_STATX_MNT_ID_UNIQUE. */
+static inline int fc_sys_statmount(uint64_t mount_id, uint64_t mask, struct fc_statmount *out) {
+  const struct {
+    uint32_t size, spare;
+    uint64_t mnt_id, param;
+  } request = {24, 0, mount_id, mask};
+  return (int)FC_SYS4(457, &request, out, sizeof *out, 0); /* SYS_statmount, the same number everywhere */
+}
 static inline int fc_sys_unlinkat(int dirfd, const char *path, int flags) {
   return (int)FC_SYS3(SYS_unlinkat, dirfd, path, flags);
 }
@@ -186,12 +207,13 @@ static inline void *fc_sys_mremap(void *addr, size_t old_len, size_t new_len, in
 static inline int fc_sys_madvise(void *addr, size_t len, int advice) {
   return (int)FC_SYS3(SYS_madvise, addr, len, advice);
 }
-/* Soft limit of RLIMIT_FSIZE (1) or RLIMIT_NOFILE (7); UINT64_MAX when unlimited or unknown. */
+/* Soft limit of RLIMIT_FSIZE (1) or RLIMIT_NOFILE (7); UINT64_MAX when unlimited. Unknown (a filter): for files 0, as
+ * growing one beyond the limit would kill, for descriptors UINT64_MAX. */
 #define FC_RLIMIT_FSIZE 1
 #define FC_RLIMIT_NOFILE 7
 static inline uint64_t fc_sys_soft_limit(int resource) {
   uint64_t limit[2] = {UINT64_MAX, UINT64_MAX};
-  if (FC_SYS4(SYS_prlimit64, 0, resource, 0, limit) < 0) return UINT64_MAX;
+  if (FC_SYS4(SYS_prlimit64, 0, resource, 0, limit) < 0) return resource == FC_RLIMIT_FSIZE ? 0 : UINT64_MAX;
   return limit[0];
 }
 struct fc_statfs {
@@ -238,6 +260,15 @@ static inline unsigned fc_sys_geteuid(void) {
 #define FC_LOCK_NB 4
 #define FC_LOCK_UN 8
 static inline int fc_sys_flock(int fd, int operation) { return (int)FC_SYS2(SYS_flock, fd, operation); }
+/* A time of a file as nanoseconds since the epoch. Files can tell times that these do not reach: such a one becomes the
+ * farthest one, which is such that the difference of any two can be told. */
+#define FC_SYS_FARTHEST_NS (INT64_MAX / 2)
+static inline int64_t fc_sys_in_ns(int64_t seconds, uint32_t ns) {
+  const int64_t farthest = FC_SYS_FARTHEST_NS / 1000000000;
+  if (seconds >= farthest) return FC_SYS_FARTHEST_NS;
+  if (seconds <= -farthest) return -FC_SYS_FARTHEST_NS;
+  return seconds * 1000000000 + ns;
+}
 static inline int64_t fc_sys_clock(int clock) {
   struct {
     long sec, nsec;

@@ -6,6 +6,8 @@
 #include "quarantine.h"
 #include "walk.h"
 
+#define NS_PER_S INT64_C(1000000000)
+
 struct search {
   struct fc_registry *registry;
   uint32_t uid;
@@ -13,6 +15,7 @@ struct search {
   uint32_t since_ns;
   uint32_t dev_major;
   uint32_t dev_minor;
+  int64_t until_ns;
 };
 
 /* True when a record has ever spoken of the name, as of an object, or of what lies around it. */
@@ -23,19 +26,24 @@ static bool is_seen(struct fc_registry *r, const char *path) {
 
 static bool was_born_since(const struct search *s, int dirfd, const char *leaf, bool *is_dir) {
   struct statx st;
-  if (fc_sys_statx(dirfd, leaf, AT_SYMLINK_NOFOLLOW, FC_IDENTITY_MASK, &st) < 0) return false;
+  if (fc_sys_statx(dirfd, leaf, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, FC_IDENTITY_MASK, &st) < 0) return false;
   *is_dir = (st.stx_mode & S_IFMT) == S_IFDIR;
   if (!(st.stx_mask & STATX_BTIME) || st.stx_uid != s->uid) return false;
   if (st.stx_dev_major != s->dev_major || st.stx_dev_minor != s->dev_minor) return false;
+  if (fc_sys_in_ns(st.stx_btime.tv_sec, st.stx_btime.tv_nsec) > s->until_ns) return false;
   if (st.stx_btime.tv_sec != s->since_s) return st.stx_btime.tv_sec > s->since_s;
   return st.stx_btime.tv_nsec >= s->since_ns;
 }
 
 void fc_unseen_below(struct fc_registry *r, struct fc_node *top, int fd, const char *path, uint32_t uid,
-                     fc_unseen_visit visit, void *context) {
+                     int64_t until_ns, fc_unseen_visit visit, void *context) {
   const struct fc_identity *id = &top->identity;
-  if (!id->birth_s || top->created < r->data_moved) return;
-  const struct search search = {r, uid, id->birth_s, id->birth_ns, id->dev_major, id->dev_minor};
+  if (!id->birth_s || (!top->asked && top->created < r->data_moved)) return;
+  struct search search = {r, uid, id->birth_s, id->birth_ns, id->dev_major, id->dev_minor, until_ns};
+  if (top->asked) {
+    search.since_s = top->asked_ns / NS_PER_S;
+    search.since_ns = (uint32_t)(top->asked_ns % NS_PER_S);
+  }
   struct fc_arena arena = {0};
   struct fc_walk walk;
   struct fc_walked at;
@@ -60,7 +68,8 @@ void fc_unseen_in_base(struct fc_registry *r, int base_fd, const struct fc_sessi
                        fc_unseen_visit visit, void *context) {
   struct statx base;
   if (fc_sys_statx(base_fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &base) < 0) return;
-  const struct search search = {r, header->uid, header->created_s, 0, base.stx_dev_major, base.stx_dev_minor};
+  const struct search search = {r,        header->uid, header->created_s, 0, base.stx_dev_major, base.stx_dev_minor,
+                                INT64_MAX};
   struct fc_arena arena = {0};
   struct fc_walk walk;
   struct fc_walked at;

@@ -28,6 +28,10 @@ static inline long fc_raw_call(const struct fc_raw *raw) {
 enum fc_open_entry {
   FC_OPEN,
   FC_OPEN64,
+#ifdef __GLIBC__
+  FC_OPEN_BY_OTHER_NAME,
+  FC_OPEN64_BY_OTHER_NAME,
+#endif
   FC_OPENAT,
   FC_OPENAT64,
   FC_CREAT,
@@ -62,5 +66,17 @@ struct fc_handed {
 };
 void fc_hand_over(struct fc_handed *handed);
 int fc_take_back(struct fc_handed *handed, int result); /* the exec has failed */
+
+/* The same in a filtered process: call makes the host's call with another environment. */
+struct fc_exec {
+  int (*call)(const struct fc_exec *exec, char *const *envp);
+  char *const *envp;
+  char *const *argv;
+  const char *path;
+  int fd;
+  int flags;
+  const struct fc_raw *raw;
+};
+int fc_exec_filtered(const struct fc_exec *exec);
 
 #endif

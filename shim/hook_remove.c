@@ -1,8 +1,10 @@
-/* hook_remove: the entry points that remove a name. The record is committed before the call, and completed after it. */
+/* hook_remove: the entry points that remove a name. The record is committed before the call, and completed after it; or
+ * at once when the library announces what it removes. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "announce.h"
 #include "real.h"
 #include "record.h"
 
@@ -20,3 +22,10 @@ FC_EXPORT int unlinkat(int dirfd, const char *path, int flags) {
 }
 FC_EXPORT int remove(const char *path) { REMOVING(AT_FDCWD, path, FC_REAL(remove)(path)); }
 FC_EXPORT int rmdir(const char *path) { REMOVING(AT_FDCWD, path, FC_REAL(rmdir)(path)); }
+
+FC_EXPORT void filecleanup_removing(int dirfd, const char *leaf) {
+  struct fc_pending pending;
+  if (fc_member.count == 0) return;
+  fc_record_removing(&pending, dirfd, leaf);
+  fc_record_removed(&pending, true);
+}

@@ -13,6 +13,18 @@
 #define FLAG_NOREPLACE 1u
 #define FLAG_EXCHANGE 2u
 
+/* musl has no renameat2, or only since 1.2.5. */
+static int real_renameat2_or_raw(int od, const char *op, int nd, const char *np, unsigned flags) {
+#ifdef __GLIBC__
+  return FC_REAL(renameat2)(od, op, nd, np, flags);
+#else
+  const long rc = FC_SYS5(SYS_renameat2, od, op, nd, np, flags);
+  if (rc >= 0) return 0;
+  errno = (int)-rc;
+  return -1;
+#endif
+}
+
 static int real_entry(enum fc_rename_entry entry, const struct fc_raw *raw, int od, const char *op, int nd,
                       const char *np, unsigned flags) {
   switch (entry) {
@@ -21,10 +33,16 @@ static int real_entry(enum fc_rename_entry entry, const struct fc_raw *raw, int 
   case FC_RENAMEAT:
     return FC_REAL(renameat)(od, op, nd, np);
   case FC_RENAMEAT2:
-    return FC_REAL(renameat2)(od, op, nd, np, flags);
+    return real_renameat2_or_raw(od, op, nd, np, flags);
   default:
     return (int)fc_raw_call(raw);
   }
+}
+
+/* The question: has it been renamed onto nothing? */
+static bool is_renamed(int od, const char *op, int nd, const char *np, unsigned flags) {
+  FC_ASKING;
+  return !fc_is_filtered() && real_renameat2_or_raw(od, op, nd, np, flags | FLAG_NOREPLACE) == 0;
 }
 
 int fc_rename(enum fc_rename_entry entry, const struct fc_raw *raw, int od, const char *op, int nd, const char *np,
@@ -44,7 +62,7 @@ int fc_rename(enum fc_rename_entry entry, const struct fc_raw *raw, int od, cons
     onto = FC_RESULT_ONTO;
   } else if (pending.onto && !(flags & FLAG_NOREPLACE)) {
     const int saved = errno;
-    if (FC_REAL(renameat2)(od, op, nd, np, flags | FLAG_NOREPLACE) == 0) {
+    if (is_renamed(od, op, nd, np, flags)) {
       fc_record_renamed(&pending, FC_RESULT_DONE, NULL, od, op, nd, np);
       return 0;
     }

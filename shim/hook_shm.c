@@ -56,11 +56,16 @@ FC_EXPORT sem_t *sem_open(const char *name, int flags, ...) {
   va_end(arguments);
   char path[PATH_BYTES];
   if (!(flags & O_CREAT) || !path_of(path, SEMAPHORE, name)) return FC_REAL(sem_open)(name, flags, mode, value);
+  if (fc_is_filtered()) {
+    if (!(flags & O_EXCL)) fc_record_used(AT_FDCWD, path, -1, false);
+    return FC_REAL(sem_open)(name, flags, mode, value);
+  }
   const int saved = errno;
   sem_t *semaphore = FC_REAL(sem_open)(name, flags | O_EXCL, mode, value);
-  if (semaphore != SEM_FAILED)
+  if (semaphore != SEM_FAILED) {
     fc_record_created(AT_FDCWD, path, -1, false);
-  else if (!(flags & O_EXCL)) {
+    if (!(flags & O_EXCL)) errno = ENOENT; /* libc looks for it first, and leaves it at that */
+  } else if (!(flags & O_EXCL)) {
     if (errno == EEXIST) fc_record_used(AT_FDCWD, path, -1, false);
     errno = saved;
     semaphore = FC_REAL(sem_open)(name, flags, mode, value);

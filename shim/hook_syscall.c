@@ -13,6 +13,10 @@
 #include <sched.h>
 #include <string.h>
 
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+
+#include "filtered.h"
 #include "hook.h"
 #include "sweeping.h"
 
@@ -48,6 +52,9 @@ enum verb {
   UNSHARE,
   FORK,
   EXEC,
+  EXECAT,
+  PRCTL,
+  SECCOMP,
   END_THREAD,
   END
 };
@@ -73,11 +80,13 @@ const unsigned char fc_syscall_verbs[NUMBERS] = {
     [SYS_fchdir] = CHANGE_CWD,
     [SYS_chroot] = CHANGE_ROOT,
     [SYS_setns] = CHANGE_ROOT,
-    [SYS_pivot_root] = CHANGE_ROOT, /* libc has no function for it */
+    [SYS_pivot_root] = CHANGE_ROOT,
     [SYS_unshare] = UNSHARE,
     [SYS_clone] = CLONE,
     [SYS_execve] = EXEC,
-    [SYS_execveat] = EXEC,
+    [SYS_execveat] = EXECAT,
+    [SYS_prctl] = PRCTL,
+    [SYS_seccomp] = SECCOMP,
     [SYS_exit] = END_THREAD,
     [SYS_exit_group] = END,
 #ifdef SYS_open /* the machines that came before the at-functions */
@@ -113,7 +122,10 @@ static int call(const struct fc_raw *raw) { return (int)fc_raw_call(raw); }
 
 /* ---- opening ---- */
 
-static int raw_open(const struct fc_raw *raw, int dirfd, unsigned path_at) {
+/* What needs room stands apart from treat(): the stack may be small. */
+#define APART __attribute__((noinline))
+
+static APART int raw_open(const struct fc_raw *raw, int dirfd, unsigned path_at) {
   const long flags = raw->argument[path_at + 1];
   struct fc_raw both[2] = {*raw, *raw};
   both[1].argument[path_at + 1] = flags | O_EXCL;
@@ -122,7 +134,7 @@ static int raw_open(const struct fc_raw *raw, int dirfd, unsigned path_at) {
 }
 
 #ifdef SYS_creat
-static int raw_creat(const struct fc_raw *raw) {
+static APART int raw_creat(const struct fc_raw *raw) {
   const int flags = O_CREAT | O_WRONLY | O_TRUNC;
   const struct fc_raw both[2] = {
       *raw, {SYS_open, {raw->argument[0], flags | O_EXCL, raw->argument[1], 0, 0, 0}}}; /* creat has no flags */
@@ -143,19 +155,31 @@ static void record_fd(int fd, bool created, bool truncates) {
   fc_target_give_name(slot);
 }
 
+/* Looks at what how means, without an effect, and records it. False: there is nothing. */
+static bool record_there(int dirfd, const char *path, const struct open_how *look, bool exclusive, bool truncates) {
+  FC_ASKING;
+  const int there = fc_is_filtered() ? -EPERM : fc_sys_openat2(dirfd, path, look);
+  if (there < 0) return false;
+  if (!exclusive) record_fd(there, false, truncates);
+  (void)fc_sys_close(there);
+  return true;
+}
+
 /* With RESOLVE_ flags a path means what only openat2 can say (with IN_ROOT, "/f" is beneath dirfd). So what stands
  * there is opened in the same way, without an effect, and named by the kernel. */
-static int raw_openat2_resolving(const struct fc_raw both[2], const struct open_how *how, bool provable) {
+static APART int raw_openat2_resolving(const struct fc_raw both[2], const struct open_how *how, bool provable) {
   const bool truncates = (how->flags & O_TRUNC) && !(how->flags & (O_PATH | O_EXCL));
   const bool creates = (how->flags & O_CREAT) != 0;
+  if (fc_is_filtered()) {
+    if (truncates || creates) fc_record_lost();
+    return call(both);
+  }
   const bool overwrites = creates && (how->flags & O_ACCMODE) == O_WRONLY && !(how->flags & O_APPEND);
   const struct open_how look = {
       .flags = O_PATH | O_CLOEXEC | (how->flags & O_NOFOLLOW), .mode = 0, .resolve = how->resolve};
-  const int there = fc_sys_openat2(int_of(both->argument[0]), path_of(both->argument[1]), &look);
-  if (there >= 0) {
-    if (!(how->flags & O_EXCL)) record_fd(there, false, truncates || overwrites);
-    (void)fc_sys_close(there);
-  } else if (creates && provable) {
+  if (!record_there(int_of(both->argument[0]), path_of(both->argument[1]), &look, (how->flags & O_EXCL) != 0,
+                    truncates || overwrites) &&
+      creates && provable) {
     const int saved = errno;
     const int fd = call(&both[1]);
     if (fd >= 0) {
@@ -167,7 +191,7 @@ static int raw_openat2_resolving(const struct fc_raw both[2], const struct open_
   return call(both);
 }
 
-static int raw_openat2(const struct fc_raw *raw) {
+static APART int raw_openat2(const struct fc_raw *raw) {
   const size_t size = (size_t)raw->argument[3];
   struct open_how how;
   if (!is_memory(raw->argument[2]) || size < sizeof how) return call(raw); /* EFAULT, EINVAL */
@@ -187,7 +211,7 @@ static int raw_openat2(const struct fc_raw *raw) {
 
 /* ---- naming, and the rest that changes names ---- */
 
-static int raw_remove(const struct fc_raw *raw, int dirfd, const char *path) {
+static APART int raw_remove(const struct fc_raw *raw, int dirfd, const char *path) {
   struct fc_pending pending;
   fc_record_removing(&pending, dirfd, path);
   const int result = call(raw);
@@ -217,10 +241,41 @@ static int64_t wide(long low, long high) {
 
 /* ---- processes ---- */
 
-static int raw_exec(const struct fc_raw *raw) {
+static int call_raw_exec(const struct fc_exec *exec, char *const *envp) {
+  struct fc_raw raw = *exec->raw;
+  raw.argument[exec->flags] = (long)envp;
+  return call(&raw);
+}
+
+static APART int raw_exec(const struct fc_raw *raw, int envp_at) {
+  if (fc_is_filtered()) {
+    char *const *const envp = is_memory(raw->argument[envp_at]) ? memory_of(raw->argument[envp_at]) : NULL;
+    return envp ? fc_exec_filtered(&(struct fc_exec){.call = call_raw_exec, .envp = envp, .flags = envp_at, .raw = raw})
+                : call(raw);
+  }
   struct fc_handed handed;
   fc_hand_over(&handed);
   return fc_take_back(&handed, call(raw));
+}
+
+/* flags: SECCOMP_FILTER_FLAG_*. Only a listener is a number above 0: another is the thread that was in the way of a
+ * filter for all. */
+static APART int raw_filter(const struct fc_raw *raw, unsigned long mode, long program, unsigned flags) {
+  const bool begun = fc_filtered_begin(mode, memory_of(program), (flags & SECCOMP_FILTER_FLAG_TSYNC) != 0);
+  const int result = call(raw);
+  fc_filtered_end(begun, result == 0 || (result > 0 && (flags & SECCOMP_FILTER_FLAG_NEW_LISTENER)));
+  return result;
+}
+
+static int raw_seccomp(const struct fc_raw *raw) {
+  switch ((unsigned)raw->argument[0]) {
+  case SECCOMP_SET_MODE_STRICT:
+    return raw_filter(raw, SECCOMP_MODE_STRICT, 0, 0);
+  case SECCOMP_SET_MODE_FILTER:
+    return raw_filter(raw, SECCOMP_MODE_FILTER, raw->argument[2], (unsigned)raw->argument[1]);
+  default:
+    return call(raw);
+  }
 }
 
 /* ---- the way in ---- */
@@ -304,7 +359,14 @@ __attribute__((noinline)) static int treat(unsigned verb, const struct fc_raw *r
   case CLONE:
     return fc_forked(call(raw));
   case EXEC:
-    return raw_exec(raw);
+    return raw_exec(raw, 2);
+  case EXECAT:
+    return raw_exec(raw, 3);
+  case PRCTL:
+    if (int_of(a[0]) == PR_SET_SECCOMP) return raw_filter(raw, (unsigned long)a[1], a[2], 0);
+    break;
+  case SECCOMP:
+    return raw_seccomp(raw);
   case END_THREAD:
     fc_sweeping_thread_ends();
     break;

@@ -75,6 +75,7 @@ static bool call_on_own_stack(void (*function)(void *), void *argument) {
 }
 
 void fc_leaving(bool ends_now) {
+  FC_ASKING;
   if (fc_member.count == 0 || !fc_member_owns_memory()) return;
   if (__atomic_exchange_n(&fc_member_wiped()->left, 1, __ATOMIC_ACQ_REL) != 0) return;
   uint64_t before;

@@ -10,6 +10,7 @@
 
 FC_FIRST struct fc_member fc_member;
 FC_START static struct fc_wiped *wiped;
+FC_START struct fc_asking fc_asking;
 
 bool fc_member_prepare(void) {
   void *page = fc_sys_mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -31,14 +32,19 @@ struct fc_wiped *fc_member_wiped(void) {
  * child of such a child, which shares its memory. */
 uint32_t fc_member_pid(void) {
   const uint32_t pid = __atomic_load_n(&wiped->pid, __ATOMIC_RELAXED);
-  return pid ? pid : (uint32_t)fc_sys_getpid();
+  return pid || fc_is_filtered() ? pid : (uint32_t)fc_sys_getpid();
 }
 
 void fc_member_forked(void) {
-  if (fc_member.count) __atomic_store_n(&wiped->pid, (uint32_t)fc_sys_getpid(), __ATOMIC_RELAXED);
+  if (fc_member.count == 0 || fc_is_filtered()) return;
+  if (__atomic_load_n(&wiped->pid, __ATOMIC_RELAXED) == 0) /* the others have stayed behind */
+    __atomic_store_n(&fc_asking.threads, 0, __ATOMIC_RELAXED);
+  __atomic_store_n(&wiped->pid, (uint32_t)fc_sys_getpid(), __ATOMIC_RELAXED);
 }
 
-bool fc_member_owns_memory(void) { return __atomic_load_n(&wiped->pid, __ATOMIC_RELAXED) == (uint32_t)fc_sys_getpid(); }
+bool fc_member_owns_memory(void) {
+  return !fc_is_filtered() && __atomic_load_n(&wiped->pid, __ATOMIC_RELAXED) == (uint32_t)fc_sys_getpid();
+}
 
 #define PROGRAM_BYTES 32
 static char program[PROGRAM_BYTES];
@@ -60,6 +66,7 @@ void fc_member_introduce(void) {
 }
 
 void fc_member_record_end(int status) {
+  FC_ASKING;
   if (fc_member.count == 0 || !fc_member_owns_memory()) return;
   for (unsigned i = 0; i < fc_member.count; i++) {
     struct fc_session *s = &fc_member.sessions[i];

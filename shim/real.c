@@ -18,7 +18,7 @@ FC_START static enum { UNPREPARED, BY_SYMBOL, BY_LOADER } how;
 static void bind_all(void) {
 #define FC_HOOK(name, returns, arguments, what)                                                                        \
   if (!real_##name) {                                                                                                  \
-    void *symbol = dlsym(RTLD_NEXT, #name);                                                                            \
+    void *symbol = fc_symbol_ask(RTLD_NEXT, #name);                                                                    \
     __builtin_memcpy(&real_##name, &symbol, sizeof symbol);                                                            \
   }
 #include "hooks.def"
@@ -35,7 +35,7 @@ void fc_real_bind(void *pointer, const char *name) {
   fc_real_prepare();
   if (*(any_pointer *)pointer) return;
   void *symbol = how == BY_SYMBOL ? fc_symbol_find(name) : NULL;
-  if (!symbol) symbol = dlsym(RTLD_NEXT, name);
+  if (!symbol) symbol = fc_symbol_ask(RTLD_NEXT, name);
   __atomic_store_n((any_pointer *)pointer, symbol, __ATOMIC_RELAXED);
 }
 

@@ -14,12 +14,34 @@
 #include <semaphore.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/types.h>
+#include <unistd.h>
 #include <wordexp.h>
 
 #define FC_HOOKS_BOUND_ONLY 1
+#ifndef __GLIBC__
+/* musl exports these names, but its headers of before 1.2.4 make macros of them, and those of later nothing at all. */
+#undef open64
+#undef openat64
+#undef creat64
+#undef fopen64
+#undef freopen64
+#undef mkstemp64
+#undef mkostemp64
+#undef mkstemps64
+#undef mkostemps64
+#undef truncate64
+#undef ftruncate64
+#undef nftw64
+#define FC_HOOK(name, returns, arguments, what) returns name arguments;
+#include "hooks.def"
+#undef FC_HOOK
+#endif
 #define FC_HOOK(name, returns, arguments, what) extern returns(*real_##name) arguments;
 #include "hooks.def"
 #undef FC_HOOK

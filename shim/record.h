@@ -34,6 +34,7 @@ struct fc_pending {
   int64_t index[FC_NEST_MAX]; /* -1 = none */
   bool any;                   /* some name of the call lies beneath a base */
   bool onto;                  /* rename: the new name lies beneath a base */
+  bool directory;             /* rename: what is renamed is one, or may be */
 };
 
 /* path is about to be removed. */

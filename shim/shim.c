@@ -4,13 +4,13 @@
  * them, it starts a session of its own, of which this process is the leader. It writes to fd 2 only here, one line,
  * when a value or a base is refused; then the shim stays inert: the program runs, and nothing is ever deleted.
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "config.h"
+#include "filtered.h"
 #include "guard.h"
 #include "member.h"
 #include "message.h"
@@ -20,6 +20,7 @@
 #include "leaving.h"
 #include "real.h"
 #include "sweeping.h"
+#include "symbol.h"
 
 #define TOKEN_BYTES 8192
 #define VARIABLE "FILECLEANUP_SESSION="
@@ -28,11 +29,14 @@
  * symbol that it does not have (musl: status 127). There the shim stays inert. */
 extern int on_exit(void (*function)(int, void *), void *argument) __attribute__((weak));
 extern int __cxa_at_quick_exit(void (*function)(void *), void *dso) __attribute__((weak));
-#if defined(__GLIBC__)
+#ifndef __GLIBC__
+extern int at_quick_exit(void (*function)(void)) __attribute__((weak));
+#endif
 extern const char *gnu_get_libc_version(void) __attribute__((weak));
+#if defined(__GLIBC__)
 #define HAS_OUR_LIBC (gnu_get_libc_version != NULL)
 #else
-#define HAS_OUR_LIBC true
+#define HAS_OUR_LIBC (gnu_get_libc_version == NULL)
 #endif
 
 extern char *program_invocation_short_name;
@@ -113,16 +117,19 @@ static void on_quick_exit(void *context) {
   fc_leaving(true);
 }
 
+#ifndef __GLIBC__
+static void on_quick_exit_alone(void) { on_quick_exit(NULL); }
+#endif
+
 /* FILECLEANUP_GUARDIAN=1: the command stands beside the shim in a build tree, else where both were installed. Without
  * it the thread and the last process out do the work. */
 static void start_guardian(const struct fc_session *session) {
-  Dl_info self;
   static char path[2 * PATH_MAX];
-  if (!dladdr((const void *)fc_real_bind, &self) || !self.dli_fname) return;
-  const char *slash = strrchr(self.dli_fname, '/');
-  const size_t len = slash ? (size_t)(slash - self.dli_fname) + 1 : 0;
+  const char *const self = fc_symbol_own_file();
+  const char *slash = self ? strrchr(self, '/') : NULL;
+  const size_t len = slash ? (size_t)(slash - self) + 1 : 0;
   if (len == 0 || len >= PATH_MAX) return;
-  memcpy(path, self.dli_fname, len);
+  memcpy(path, self, len);
   static const char places[][128] = {"filecleanup", FC_COMMAND_RELPATH};
   int rc = -ENOENT;
   for (size_t i = 0; rc == -ENOENT && i < sizeof places / sizeof *places; i++) {
@@ -184,7 +191,8 @@ __attribute__((constructor)) static void start(void) {
   const char *base = variable("FILECLEANUP_BASE_DIR");
   const char *session = variable("FILECLEANUP_SESSION");
   const char *disabled = variable("FILECLEANUP_DISABLE");
-  const bool off = disabled && disabled[0] && strcmp(disabled, "0") != 0;
+  const bool filtered = session && strcmp(session, FC_FILTERED_TOKEN) == 0; /* a system call may be the end */
+  const bool off = filtered || (disabled && disabled[0] && strcmp(disabled, "0") != 0);
   if (!off && HAS_OUR_LIBC && ((base && base[0]) || (session && session[0])) && fc_member_prepare()) {
     if (session) join_all(session);
     bool leads = false;
@@ -203,6 +211,9 @@ __attribute__((constructor)) static void start(void) {
     /* at_quick_exit by its other name, which can be weak. */
     if (fc_member.count && __cxa_at_quick_exit)
       (void)__cxa_at_quick_exit(on_quick_exit, NULL); /* registered first, so it runs last */
+#ifndef __GLIBC__
+    if (fc_member.count && at_quick_exit) (void)at_quick_exit(on_quick_exit_alone);
+#endif
     for (unsigned i = 0; i < fc_member.count; i++) {
       const struct fc_session *s = &fc_member.sessions[i];
       if (on_exit && s->leader_pid == fc_member_pid() && s->header->policy.on_exit == FC_ON_EXIT_KEEP_ON_FAILURE) {

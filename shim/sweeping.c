@@ -9,6 +9,7 @@
 #include "member.h"
 #include "placement.h"
 #include "schedule.h"
+#include "symbol.h"
 
 #define NS_PER_S INT64_C(1000000000)
 #define LATE_NS (600 * NS_PER_S) /* a longer TTL than this lets a process be that old before it gets a thread */
@@ -34,6 +35,8 @@ static struct {
 
 /* The process whose main thread has ended before it. */
 static uint32_t without_main;
+
+static uint32_t retired; /* none may be started */
 
 void fc_sweeping_prepare(void) {
   for (unsigned i = 0; i < fc_member.count; i++) {
@@ -83,7 +86,7 @@ static void *run(void *argument) {
 }
 
 /* By name: which library holds them, and with which version, differs between releases of libc. */
-static int make_thread(unsigned i) {
+static __attribute__((noinline)) int make_thread(unsigned i) {
   int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
   int (*init)(pthread_attr_t *);
   int (*set_size)(pthread_attr_t *, size_t);
@@ -98,7 +101,7 @@ static int make_thread(unsigned i) {
                 {"pthread_attr_setdetachstate", &set_detached},
                 {"pthread_attr_destroy", &destroy}};
   for (size_t k = 0; k < sizeof wanted / sizeof *wanted; k++) {
-    void *symbol = dlsym(RTLD_DEFAULT, wanted[k].name);
+    void *symbol = fc_symbol_ask(RTLD_DEFAULT, wanted[k].name);
     if (!symbol) return ENOSYS;
     __builtin_memcpy(wanted[k].place, &symbol, sizeof symbol);
   }
@@ -132,6 +135,7 @@ static bool somebody_sweeps(const struct fc_session *s) {
 
 static bool is_leaving(void) {
   return __atomic_load_n(&fc_member_wiped()->left, __ATOMIC_ACQUIRE) != 0 ||
+         __atomic_load_n(&retired, __ATOMIC_ACQUIRE) != 0 ||
          __atomic_load_n(&without_main, __ATOMIC_ACQUIRE) == (uint32_t)fc_sys_getpid();
 }
 
@@ -147,10 +151,10 @@ static bool may_start(unsigned i) {
   return __atomic_compare_exchange_n(&sweeps[i].state, &ended, RUNNING, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
-static void start(unsigned i) {
+static void start_thread(unsigned i) {
   struct fc_session *s = &fc_member.sessions[i];
   sweeps[i].wanted = false;
-  if (somebody_sweeps(s) || !may_start(i)) return;
+  if (__atomic_load_n(&retired, __ATOMIC_ACQUIRE) || somebody_sweeps(s) || !may_start(i)) return;
   sweeps[i].schedule = (struct fc_schedule){-1, -1, s->header, s->journal.words, 0, 0};
   __atomic_store_n(&sweeps[i].tid, 0, __ATOMIC_RELEASE);
   uint64_t before;
@@ -178,7 +182,7 @@ void fc_sweeping_consider(unsigned i, int64_t now_ns) {
   if (may_be_handler())
     sweeps[i].wanted = true;
   else
-    start(i);
+    start_thread(i);
 }
 
 void fc_sweeping_hurry(unsigned i) {
@@ -186,8 +190,10 @@ void fc_sweeping_hurry(unsigned i) {
 }
 
 void fc_sweeping_certain(void) {
+  FC_ASKING;
+  if (fc_is_filtered()) return;
   for (unsigned i = 0; i < fc_member.count; i++)
-    if (sweeps[i].wanted) start(i);
+    if (sweeps[i].wanted) start_thread(i);
 }
 
 /* Cleanup delays an exit by no more than its budget; one that is not out of the way by then has the turn, or waits for
@@ -213,13 +219,9 @@ static void stop(bool budgeted) {
 
 void fc_sweeping_stop(void) { stop(true); }
 
-void fc_sweeping_thread_ends(void) {
-  if (fc_member.count == 0 || !fc_member_owns_memory()) return;
-  const int pid = (int)fc_sys_getpid();
-  if ((int)FC_SYS0(SYS_gettid) != pid) return;
-  __atomic_store_n(&without_main, (uint32_t)pid, __ATOMIC_RELEASE);
+/* Until the kernel knows them no more. */
+static void stop_and_wait(int pid) {
   stop(false);
-  /* Until the kernel knows it no more, it may still become the last one, and libc would call exit() in it. */
   for (unsigned i = 0; i < fc_member.count; i++) {
     const int tid = __atomic_load_n(&sweeps[i].tid, __ATOMIC_ACQUIRE);
     if (!(fc_member_wiped()->sweeps & (1u << i)) || tid == 0) continue;
@@ -228,3 +230,19 @@ void fc_sweeping_thread_ends(void) {
     }
   }
 }
+
+void fc_sweeping_thread_ends(void) {
+  FC_ASKING;
+  if (fc_member.count == 0 || !fc_member_owns_memory()) return;
+  const int pid = (int)fc_sys_getpid();
+  if ((int)FC_SYS0(SYS_gettid) != pid) return;
+  __atomic_store_n(&without_main, (uint32_t)pid, __ATOMIC_RELEASE);
+  stop_and_wait(pid); /* else one may still become the last, and libc would call exit() in it */
+}
+
+void fc_sweeping_retire(void) {
+  __atomic_store_n(&retired, 1, __ATOMIC_SEQ_CST);
+  stop_and_wait((int)fc_sys_getpid());
+}
+
+void fc_sweeping_return(void) { __atomic_store_n(&retired, 0, __ATOMIC_RELEASE); }

@@ -37,4 +37,9 @@ void fc_sweeping_stop(void);
  * any more in this process; what it makes from then on waits for its end, or for another process that sweeps. */
 void fc_sweeping_thread_ends(void);
 
+/* The host is about to install a seccomp filter: our threads end, and are gone when this returns. None is started until
+ * fc_sweeping_return says that nothing came of it. */
+void fc_sweeping_retire(void);
+void fc_sweeping_return(void);
+
 #endif

@@ -1,5 +1,6 @@
 #include "symbol.h"
 
+#include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
 #include <stddef.h>
@@ -12,8 +13,28 @@
 #define ElfW(type) Elf64_##type
 #endif
 
-#define OBJECTS_MAX 24
+/* With its first version, which every later glibc has too: the newest would keep the shim from loading on an older one.
+ * Weak, since libc itself has it from 2.34 on only. */
+#if defined(__GLIBC__)
+#if defined(__x86_64__)
+#define FIRST_VERSION "GLIBC_2.2.5"
+#elif defined(__i386__)
+#define FIRST_VERSION "GLIBC_2.0"
+#else
+#define FIRST_VERSION "GLIBC_2.17"
+#endif
+__asm__(".symver dlsym, dlsym@" FIRST_VERSION);
+#endif
+extern void *dlsym(void *restrict handle, const char *restrict name) __attribute__((weak));
+
+#ifdef __GLIBC__
 #define LIBC "libc.so.6"
+#else
+#define LIBC "ld-musl-" /* with the name of the machine behind it */
+extern ElfW(Dyn) _DYNAMIC[] __attribute__((visibility("hidden")));
+#endif
+
+#define OBJECTS_MAX 24
 #define WORD_BITS (8 * sizeof(ElfW(Addr)))
 #define VERSION_HIDDEN 0x8000u /* in DT_VERSYM: not the default version of its name */
 
@@ -48,6 +69,14 @@ static bool read_tables(ElfW(Addr) base, const ElfW(Dyn) * dynamic, struct table
   return out->hash && out->symbols && out->strings;
 }
 
+static const ElfW(Dyn) * dynamic_of(const struct dl_phdr_info *info) {
+  const ElfW(Dyn) *dynamic = NULL;
+  for (unsigned i = 0; i < info->dlpi_phnum; i++)
+    if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
+      dynamic = table_at(info->dlpi_addr, info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+  return dynamic;
+}
+
 struct walk {
   bool behind_us;
   bool complete;
@@ -57,10 +86,7 @@ struct walk {
 static int note_object(struct dl_phdr_info *info, size_t size, void *context) {
   (void)size;
   struct walk *walk = context;
-  const ElfW(Dyn) *dynamic = NULL;
-  for (unsigned i = 0; i < info->dlpi_phnum; i++)
-    if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
-      dynamic = table_at(info->dlpi_addr, info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+  const ElfW(Dyn) *dynamic = dynamic_of(info);
   if (!walk->behind_us) {
     walk->behind_us = dynamic == _DYNAMIC;
     return 0;
@@ -73,8 +99,7 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *context) {
   objects[walk->count].base = info->dlpi_addr;
   objects[walk->count++].dynamic = dynamic;
   const char *slash = info->dlpi_name ? strrchr(info->dlpi_name, '/') : NULL;
-  walk->complete =
-      slash && strlen(slash + 1) == sizeof LIBC - 1 && __builtin_memcmp(slash + 1, LIBC, sizeof LIBC - 1) == 0;
+  walk->complete = slash && strncmp(slash + 1, LIBC, sizeof LIBC - 1) == 0;
   return walk->complete;
 }
 
@@ -121,17 +146,67 @@ static const ElfW(Sym) * find_in(const struct tables *t, const char *name, uint3
   }
 }
 
+/* False when the symbol is not there; *out stays NULL when it is, but cannot be used as it is. */
+static bool look_up(const struct tables *t, ElfW(Addr) base, const char *name, uint32_t hash, void **out) {
+  const ElfW(Sym) *symbol = find_in(t, name, hash);
+  if (!symbol) return false;
+  const unsigned type = symbol->st_info & 0xf;
+  if (type == STT_FUNC || type == STT_NOTYPE) *out = (void *)(base + symbol->st_value); /* NOLINT */
+  return true;
+}
+
 void *fc_symbol_find(const char *name) {
   const uint32_t hash = hash_of(name);
+  void *found = NULL;
   for (unsigned i = 0; i < object_count; i++) {
     struct tables tables;
     if (!read_tables(objects[i].base, objects[i].dynamic, &tables)) return NULL;
-    const ElfW(Sym) *symbol = find_in(&tables, name, hash);
-    if (!symbol) continue;
-    const unsigned type = symbol->st_info & 0xf;
-    if (type != STT_FUNC && type != STT_NOTYPE) return NULL;
-    const ElfW(Addr) address = objects[i].base + symbol->st_value;
-    return (void *)address; /* NOLINT */
+    if (look_up(&tables, objects[i].base, name, hash, &found)) break;
   }
-  return NULL;
+  return found;
+}
+
+struct search {
+  const char *name;
+  uint32_t hash;
+  bool behind_us;
+  void *found;
+};
+
+static int search_object(struct dl_phdr_info *info, size_t size, void *context) {
+  (void)size;
+  struct search *search = context;
+  const ElfW(Dyn) *dynamic = dynamic_of(info);
+  struct tables tables;
+  if (!search->behind_us) {
+    search->behind_us = dynamic == _DYNAMIC;
+    return 0;
+  }
+  return dynamic && info->dlpi_addr <= (ElfW(Addr))dynamic && read_tables(info->dlpi_addr, dynamic, &tables) &&
+         look_up(&tables, info->dlpi_addr, search->name, search->hash, &search->found);
+}
+
+void *fc_symbol_search(const char *name) {
+  struct search search = {name, hash_of(name), false, NULL};
+  (void)dl_iterate_phdr(search_object, &search);
+  return search.found;
+}
+
+void *fc_symbol_ask(void *where, const char *name) {
+  void *const found = dlsym ? dlsym(where, name) : NULL;
+  return found ? found : fc_symbol_search(name);
+}
+
+static int own_object(struct dl_phdr_info *info, size_t size, void *context) {
+  (void)size;
+  const char **file = context;
+  if (dynamic_of(info) != _DYNAMIC) return 0;
+  *file = info->dlpi_name;
+  return 1;
+}
+
+const char *fc_symbol_own_file(void) {
+  const char *file = NULL;
+  (void)dl_iterate_phdr(own_object, &file);
+  return file;
 }

@@ -18,4 +18,15 @@ bool fc_symbol_prepare(void);
 /* The address of the default version of a function, or NULL when it was not found or needs a resolver (IFUNC). */
 void *fc_symbol_find(const char *name);
 
+/* The same among all objects that are loaded behind us now, libc not the last. Takes the loader's lock. */
+void *fc_symbol_search(const char *name);
+
+/* dlsym(where), and what it does not find by fc_symbol_search: before 2.34 glibc kept dlsym in a library of its own,
+ * which not every program loads, and shm_open and others in one that a program may load late, where RTLD_NEXT does not
+ * look. Takes the loader's lock. */
+void *fc_symbol_ask(void *where, const char *name);
+
+/* The name under which the loader has loaded this library, or NULL. Takes the loader's lock. */
+const char *fc_symbol_own_file(void);
+
 #endif

@@ -11,14 +11,19 @@
 #include "path.h"
 
 struct fc_target {
-  int slot;        /* scratch buffer in use, -1 = none */
-  unsigned inside; /* bit i: beneath the base of session i */
-  bool lost;       /* the name could not be made out (no buffer, no /proc): it may be anywhere */
-  struct fc_name relative[FC_NEST_MAX];
+  int slot;         /* scratch buffer in use, -1 = none */
+  unsigned inside;  /* bit i: beneath the base of session i */
+  bool lost;        /* the name could not be made out (no buffer, no /proc): it may be anywhere */
+  const char *file; /* the kernel's name of an open file that path leads to by /proc or /dev; else NULL */
+  struct fc_name name;
+  uint16_t below[FC_NEST_MAX]; /* of name: where the part that is relative to the base of session i begins */
 };
 
+/* The name as session i knows it; its bit in `inside` is set. */
+struct fc_name fc_target_relative(const struct fc_target *target, unsigned i);
+
 /* Classifies path relative to dirfd. True when it lies beneath a base; the caller then calls fc_target_close in any
- * case, before the host's call. Pieces of `relative` live until then, or as long as path does. */
+ * case, before the host's call. Pieces of the name live until then, or as long as path does. */
 bool fc_target_open(struct fc_target *target, int dirfd, const char *path);
 void fc_target_close(struct fc_target *target);
 
@@ -27,11 +32,18 @@ void fc_target_close(struct fc_target *target);
  * directory. */
 bool fc_target_open_real(struct fc_target *target, int dirfd, const char *path);
 
+/* The same for a call that empties what path leads to: names that the kernel makes of an open file (/proc/self/fd/5,
+ * /dev/fd/5, /dev/stdout) are that file's name. */
+bool fc_target_open_emptied(struct fc_target *target, int dirfd, const char *path);
+
 /* The innermost session that contains it, or -1. */
 int fc_target_innermost(const struct fc_target *target);
 
 /* chdir and fchdir have been called (well or not): the cached working directory is asked for anew. */
 void fc_target_cwd_changed(void);
+
+/* Looks the working directory up now, for a time when that cannot be done. */
+void fc_target_cwd_look(void);
 
 /* From now on the working directory may change without us (unshare, chroot, fts, a child that shares our memory): the
  * cache is never used again. */
@@ -43,6 +55,10 @@ void fc_target_root_changed(void);
 /* The name of an open file, in a buffer that fc_target_give_name takes back. NULL when there is none. */
 const char *fc_target_name_of(int fd, int *slot);
 void fc_target_give_name(int slot);
+
+/* What can be told of an open file without a name (no /proc in a chroot): false when it is on another device than every
+ * base. */
+bool fc_target_may_be_inside(int fd);
 
 /* In a fork child: buffers that other threads held at that moment are free again. */
 void fc_target_forked(void);

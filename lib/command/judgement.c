@@ -21,6 +21,7 @@ static const struct {
 } reasons[] = {
     [FC_REASON_CREATED] = {"created", NULL, "made by the session"},
     [FC_REASON_BASE] = {"base", NULL, "the base itself"},
+    [FC_REASON_TOLD] = {"told", NULL, "the program itself has said that it is temporary"},
     [FC_REASON_QUARANTINE] = {"quarantine", NULL, "where the cleanup takes names to before it deletes them"},
     [FC_REASON_UNSEEN] = {"unseen", NULL, "made by a process without the shim, below a directory made by the session"},
     [FC_REASON_NO_RECORD] = {"no-record", NULL,
@@ -70,7 +71,8 @@ void fc_judge_begin(struct fc_judge *j, struct fc_found *found) {
   struct fc_identity now;
   struct statx st;
   (void)fc_identity_take(j->base_fd, "", false, &now, &st);
-  j->ground = (struct fc_ground){&found->registry, h, NULL, j->base_fd, now.dev_major, now.dev_minor};
+  j->ground =
+      (struct fc_ground){&found->registry, h, NULL, j->base_fd, now.dev_major, now.dev_minor, fc_sys_realtime()};
   j->dirfd = fc_state_open_directory(AT_FDCWD, found->dir);
   j->blind = j->dirfd < 0 || !fc_neighbours_refresh(&j->neighbours, j->dirfd, h->id, &found->registry.arena);
   j->ground.neighbours = j->neighbours.first;
@@ -110,7 +112,7 @@ static bool look(struct fc_judge *j, struct fc_node *parent, const char *path, c
   char *dir = fc_verb_copy(path, leaf > path ? (size_t)(leaf - path - 1) : 0);
   int rc = j->base_fd < 0 ? -j->error : enter(j, parent, dir);
   free(dir);
-  if (rc == 0) rc = fc_identity_take(j->place_fd, leaf, j->found->header->with_handle != 0, now, &out->st);
+  if (rc == 0) rc = fc_ground_look(&j->ground, j->place_fd, leaf, now, &out->st);
   out->exists = rc == 0;
   if (rc == 0) return true;
   if (is_absence(rc) || (j->base_fd < 0 && j->error == ESTALE)) {
@@ -196,21 +198,32 @@ static enum fc_reason sparing_rule(struct fc_judge *j, struct fc_node *node, con
   return FC_REASON_CREATED;
 }
 
+/* What spares a name that the owner of a manager has told of. */
+static enum fc_reason asked_rule(struct fc_judge *j, const struct fc_node *node, const struct fc_identity *now,
+                                 const struct fc_judgement *what) {
+  if (!fc_ownership_stands(&j->found->registry, node)) return FC_REASON_ASKED;
+  if (!fc_identity_proves(now)) return FC_REASON_UNPROVEN;
+  const bool same = node->expected ? fc_ground_appeared(&j->ground, node, &what->st)
+                                   : fc_ground_same(&j->ground, &node->identity, now);
+  if (!same) return FC_REASON_REPLACED;
+  return MODE_IS(&what->st, S_IFCHR) || MODE_IS(&what->st, S_IFBLK) ? FC_REASON_DEVICE : FC_REASON_TOLD;
+}
+
 /* What the reaper asks last, of a name that it may delete. */
 static enum fc_reason last_questions(struct fc_judge *j, const struct fc_node *node, const char *path,
                                      struct fc_judgement *out) {
   const bool is_dir = MODE_IS(&out->st, S_IFDIR);
-  if (is_dir && j->found->header->policy.dirs == FC_DIRS_KEEP) return FC_REASON_DIRS_KEEP;
+  if (is_dir && !node->asked && j->found->header->policy.dirs == FC_DIRS_KEEP) return FC_REASON_DIRS_KEEP;
   out->detail = keeping_glob(j, path);
   if (out->detail) return FC_REASON_KEEP;
   if (fc_neighbour_using(j->ground.neighbours, path)) return FC_REASON_NEIGHBOUR;
-  if (is_dir) {
+  if (is_dir && !node->tree) {
     const int fd = fc_beneath_open(j->place_fd, fc_registry_leaf(node));
     const int empty = fd < 0 ? fd : fc_list_is_empty(fd, j->buffer);
     if (fd >= 0) (void)close(fd);
     if (empty != 1) return FC_REASON_NOT_EMPTY;
   }
-  return FC_REASON_CREATED;
+  return out->reason;
 }
 
 void fc_judge_node(struct fc_judge *j, struct fc_node *node, const char *path, struct fc_judgement *out) {
@@ -232,8 +245,8 @@ void fc_judge_node(struct fc_judge *j, struct fc_node *node, const char *path, s
     out->reason = FC_REASON_DATA_MOVED;
     return;
   }
-  out->reason = sparing_rule(j, node, &now, out);
-  out->tracked = out->reason == FC_REASON_CREATED;
+  out->reason = node->asked ? asked_rule(j, node, &now, out) : sparing_rule(j, node, &now, out);
+  out->tracked = out->reason == FC_REASON_CREATED || out->reason == FC_REASON_TOLD;
   if (out->tracked) out->reason = last_questions(j, node, path, out);
 }
 
@@ -264,7 +277,7 @@ static bool is_unseen(struct fc_judge *j, const char *path) {
   if (dir) fc_judge_node(j, dir, above, &of_dir);
   const int fd = dir && dir->is_dir && of_dir.tracked ? fc_beneath_open(j->base_fd, above) : -1;
   if (fd >= 0) {
-    fc_unseen_below(r, dir, fd, above, j->found->header->uid, compare_unseen, &unseen);
+    fc_unseen_below(r, dir, fd, above, j->found->header->uid, j->ground.until_ns, compare_unseen, &unseen);
     (void)close(fd);
   }
   free(above);

@@ -13,6 +13,7 @@
 enum fc_reason {
   FC_REASON_CREATED,    /* the session made it, and no rule spares it */
   FC_REASON_BASE,       /* the base itself */
+  FC_REASON_TOLD,       /* the program itself has said that it is temporary (the library) */
   FC_REASON_QUARANTINE, /* where the reaper takes names to before it deletes them */
   FC_REASON_UNSEEN,     /* made by what no hook saw, below a directory of the session's, and DIRS=recursive */
   FC_REASON_NO_RECORD,  /* existed before, or its creation was not seen */

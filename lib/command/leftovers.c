@@ -17,7 +17,7 @@ static bool still_there(const struct fc_session_header *header, int base_fd, con
   if (fd < 0) return false;
   struct fc_identity now;
   struct statx st;
-  const int rc = fc_identity_take(fd, fc_registry_leaf(node), header->with_handle != 0, &now, &st);
+  const int rc = fc_identity_look(fd, fc_registry_leaf(node), header->with_handle != 0, false, &now, &st);
   (void)close(fd);
   return rc == 0 && fc_identity_equal(&node->identity, &now);
 }

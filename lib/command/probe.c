@@ -190,7 +190,9 @@ static void probe_identity(struct fc_probes *probes, int fd) {
   struct statx st;
   const bool known = fc_identity_take(fd, "", true, &identity, &st) == 0;
   const bool birth = known && (identity.birth_s || identity.birth_ns);
-  const bool handle = known && identity.handle;
+  struct fc_statfs fs;
+  const bool handle =
+      known && identity.handle && (birth || fc_sys_fstatfs(fd, &fs) < 0 || fc_base_wants_handle(fd, fs.type, birth));
   (void)add(probes, "birth time", known ? answer(birth) : FC_PROBE_UNKNOWN, "what has replaced a file is told from it",
             handle ? "the file handle tells files apart" : "nothing tells files apart: nothing is deleted here",
             "cannot be told");

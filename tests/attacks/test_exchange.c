@@ -13,11 +13,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../harness/harness.h"
+#include "../harness/harness_attack.h"
 
 #define PROBE FC_BUILD_DIR "/probes/exchange_attacker"
 #define ROUNDS_DEFAULT 20000
 #define SESSIONS_MIN 250
+#define MANAGERS_MIN 50
+#define MANAGERS_MET 5
+#define MANAGERS_WAIT_S 15
 #define SESSIONS_MAX 20000
 #define MEETINGS_WANTED 30
 #define MEETINGS_WAIT_S 40
@@ -66,6 +69,28 @@ static long sessions_that_end(const struct fct_world *world, enum fct_mode mode,
   return created;
 }
 
+/* The same with owners of managers, who ask for each name themselves and for all of them. */
+static pid_t attacker_pid;
+
+static long managers_that_end(const struct fct_world *world, enum fct_mode mode, const struct counters *counters,
+                              uint64_t rounds, int *sessions) {
+  long created = 0;
+  const time_t from = time(NULL);
+  (void)mode;
+  for (*sessions = 0;; ++*sessions) {
+    const bool met = counters->displaced >= MANAGERS_MET || time(NULL) > from + MANAGERS_WAIT_S;
+    if (*sessions >= MANAGERS_MIN && counters->exchanges >= rounds && met) break;
+    cr_assert(*sessions < SESSIONS_MAX && time(NULL) < from + LIMIT_S, "only %llu swaps in %d sessions",
+              (unsigned long long)counters->exchanges, *sessions);
+    const char *argv[] = {FC_BUILD_DIR "/probes/manager_host", "exchange", world->base, fct_format("%d", *sessions),
+                          fct_format("%d", (int)attacker_pid), NULL};
+    const struct fct_result result = FCT_EXECUTE(world, .argv = argv);
+    cr_assert_eq(result.status, 0, "session %d: %d %s", *sessions, result.status, result.err);
+    created += strtol(result.out, NULL, 10);
+  }
+  return created;
+}
+
 static void attack(enum fct_mode mode, const char *how,
                    long (*sessions_of)(const struct fct_world *, enum fct_mode, const struct counters *, uint64_t,
                                        int *)) {
@@ -76,6 +101,7 @@ static void attack(enum fct_mode mode, const char *how,
   struct fct_job *attacker = FCT_START(
       world, .limit_s = LIMIT_S, .argv = FCT_LIST(PROBE, "attack", world->base, fct_path(world, "counters"), how));
   const struct counters *counters = attach(world);
+  attacker_pid = fct_job_pid(attacker);
   int sessions = 0;
   const long created = sessions_of(world, mode, counters, rounds, &sessions);
   kill(fct_job_pid(attacker), SIGTERM);
@@ -97,6 +123,10 @@ static void attack(enum fct_mode mode, const char *how,
           fct_mode_name(mode), (unsigned long long)counters->exchanges, sessions,
           (unsigned long long)counters->displaced, lost, created, deleted, remaining,
           (unsigned long long)counters->unlinked);
+  fct_attack_row(fct_format("swapped with victims (RENAME_EXCHANGE) while %s end, %s",
+                            sessions_of == managers_that_end ? "managers" : "sessions", fct_mode_name(mode)),
+                 counters->exchanges, (unsigned long long)lost, (unsigned long long)remaining,
+                 "the attacker had them elsewhere at the end");
   cr_assert_eq(lost, 0, "%d of %d victims lost:\n%s%s", lost, victims, count.err, ended.err);
   cr_assert_gt(deleted, 0, "nothing was deleted, so nothing was proven");
   const struct fct_result quarantines =
@@ -107,6 +137,8 @@ static void attack(enum fct_mode mode, const char *how,
 Test(exchange, no_victim_is_lost_while_ld_preload_sessions_end) { attack(FCT_BARE, NULL, sessions_that_end); }
 
 Test(exchange, no_victim_is_lost_while_guardians_clean_up) { attack(FCT_RUN, NULL, sessions_that_end); }
+
+Test(exchange, no_victim_is_lost_while_owners_of_managers_remove) { attack(FCT_BARE, NULL, managers_that_end); }
 
 /* Somebody who stands in a directory of the session (a shell, a file manager) still reaches into it by its descriptor
  * when the reaper has taken it away whole, and there is a check before an unlink in it. Known: about 1 victim in 30

@@ -7,8 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../harness/harness.h"
-#include "../harness/harness_live.h"
+#include "../harness/harness_attack.h"
 
 TestSuite(sweep_clock, .fini = fct_teardown, .timeout = 60);
 
@@ -30,8 +29,10 @@ static void expect_spared_by_a_clock_that_is_off(long offset, const char *age_by
                                  "echo f > base/f; echo p > base/p; chmod 600 base/p; mkdir base/d");
   struct fct_live *live = fct_live_open(world);
   atomic_store(&offset_s, offset);
+  unsigned long long wrong = 0;
   for (int round = 1; round <= 10; round++) {
     const struct fc_sweep_result result = fct_pass(live);
+    wrong += result.reaped.files + result.reaped.dirs;
     cr_expect_eq(result.reaped.files + result.reaped.dirs, 0, "by %s, %ld years off: something went in round %d",
                  age_by, offset / YEAR_S, round);
     cr_expect_leq(result.next_due_ns, fc_sys_boottime() + INT64_C(3600000000000), "nobody would look again in time");
@@ -40,6 +41,9 @@ static void expect_spared_by_a_clock_that_is_off(long offset, const char *age_by
   cr_expect_eq(fct_count(world, "base"), 3);
   fct_release(world, job);
   fct_assert_base_empty(world, "at the end");
+  fct_attack_row(fct_format("%s %ld year off, age by %s", atomic_load(&fakes_all) ? "every clock" : "wall clock",
+                            offset / YEAR_S, age_by),
+                 10, wrong, fct_count(world, "base"), NULL);
 }
 
 Test(sweep_clock, a_year_ahead_nothing_fresh_goes) { expect_spared_by_a_clock_that_is_off(YEAR_S, "newest"); }

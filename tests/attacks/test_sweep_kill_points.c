@@ -22,8 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../harness/harness.h"
-#include "../harness/harness_live.h"
+#include "../harness/harness_attack.h"
 
 TestSuite(sweep_kill_points, .fini = fct_teardown, .timeout = 290);
 
@@ -190,9 +189,8 @@ Test(sweep_kill_points, a_pass_that_is_killed_anywhere_loses_nothing) {
     failures++;
     fprintf(stderr, "killed at system call %d of %d: %s\n", p.kill_at, whole.calls, wrong);
   }
-  fprintf(stderr, "pass: %d kill points tried of %d system calls; the outsider was in time in %d\n", tried, whole.calls,
-          put_back);
-  cr_expect_eq(failures, 0);
+  fprintf(stderr, "pass: %d system calls; the outsider was in time in %d\n", whole.calls, put_back);
+  fct_kill_points_row("pass of the sweeper", (uint64_t)tried, (unsigned long long)failures, 0);
   cr_expect_gt(tried, points / 2, "nearly all passes had ended before they were to be killed");
 }
 

@@ -19,8 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../harness/harness.h"
-#include "../harness/harness_live.h"
+#include "../harness/harness_attack.h"
 
 TestSuite(sweep_openers, .fini = fct_teardown, .timeout = 280);
 
@@ -98,8 +97,8 @@ Test(sweep_openers, what_is_spared_is_never_absent_from_its_name) {
     int status;
     cr_expect(waitpid(readers[i], &status, 0) == readers[i] && status == 0, "a reader ended with %#x", status);
   }
-  fprintf(stderr, "absence: %ld passes, %ld opens, %ld times absent\n", passes, atomic_load(&shared->opened),
-          atomic_load(&shared->absent));
+  fct_attack_row("opened in a loop while passes spare it: always there", (uint64_t)passes,
+                 (unsigned long long)atomic_load(&shared->absent), 0, NULL);
   cr_expect_eq(removed, 1, "%llu files were removed, one was old", removed);
   cr_expect_eq(atomic_load(&shared->absent), 0);
   cr_expect_eq(atomic_load(&shared->errors), 0);
@@ -192,6 +191,8 @@ Test(sweep_openers, who_opens_what_is_being_swept_is_neither_killed_nor_kept_wai
           "them less than %ld us); %ld found nothing, %ld opened what was gone already\n",
           passes, removed, spared, back, opened, atomic_load(&shared->longest_us), median_us,
           atomic_load(&shared->absent), atomic_load(&shared->unlinked));
+  fct_attack_row("opened at random while it is swept", (uint64_t)opened,
+                 (unsigned long long)atomic_load(&shared->changed), 0, NULL);
   cr_expect_gt(removed, 0, "nothing was swept");
   cr_expect_gt(spared, 0, "nothing was in use");
   cr_expect_eq(atomic_load(&shared->errors), 0, "%ld opens failed otherwise", atomic_load(&shared->errors));

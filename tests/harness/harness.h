@@ -45,8 +45,8 @@ struct fct_world {
   char other[256];
 };
 
-/* A world under ${TMPDIR:-/tmp}; the state directory is in /dev/shm when that is an overlay. Fails the test when it
- * cannot be made. */
+/* A world under ${TMPDIR:-/tmp}; the state directory is in /dev/shm when that is an overlay or FUSE. Fails the test
+ * when it cannot be made. */
 struct fct_world *fct_world_new(void);
 
 /* Gives the world and all in it to uid, so that a run with .uid can work there. */
@@ -54,6 +54,10 @@ void fct_world_give(const struct fct_world *world, uid_t uid);
 
 /* The absolute name of a path in the world's directory. */
 const char *fct_path(const struct fct_world *world, const char *relative);
+
+/* Whether the file system of the base can prove what a file is: by birth times, or by handles that are not made up by a
+ * FUSE server. Where it cannot, nothing is deleted. */
+bool fct_proves(const struct fct_world *world);
 
 bool fct_exists(const struct fct_world *world, const char *relative);
 void fct_write(const struct fct_world *world, const char *relative, const char *text);
@@ -131,6 +135,9 @@ const char *fct_which(const char *program);
 void fct_need(const char *program);
 void fct_need_root(void);
 
+/* Skips the test where the file system of the worlds has no birth times: DIRS=recursive is empty there. */
+void fct_need_birth_times(void);
+
 /* Skips the test unless an unprivileged user can reach what was built. */
 void fct_need_build_for(uid_t uid);
 
@@ -167,13 +174,15 @@ struct fct_case {
 };
 
 /* Runs the script plain in one world, and in each mode in another: same stdout, stderr and exit status, and afterwards
- * the base is what it was before. Fails also when the plain run leaves nothing, as it would then prove nothing. */
+ * the base is what it was before. Fails also when the plain run leaves nothing, as it would then prove nothing. Where
+ * nothing proves what a file is, only the program's own results are compared, and the test is skipped. */
 void fct_leaves_nothing(const struct fct_case *what);
 #define FCT_LEAVES_NOTHING(...) fct_leaves_nothing(&(struct fct_case){__VA_ARGS__})
 
 /* The same, but afterwards every name of the world that was there before, and every name in survive, is exactly what it
  * is after the plain run. What the session makes last, in a directory of its own, must be gone all the same, so a run
- * in which nothing was cleaned up fails too. A killed program makes such a name itself and lists it in gone. */
+ * in which nothing was cleaned up fails too. A killed program makes such a name itself and lists it in gone. Where
+ * nothing proves what a file is, it must stay. */
 void fct_user_data_whole(const struct fct_case *what);
 #define FCT_USER_DATA_WHOLE(...) fct_user_data_whole(&(struct fct_case){__VA_ARGS__})
 

@@ -77,15 +77,18 @@ void fct_leaves_nothing(const struct fct_case *what) {
   cr_assert(fct_tree_diff(part_of(plain.before, true), part_of(plain.after, true), NULL),
             "the plain run leaves nothing in the base: this test proves nothing\nstatus %d\nstdout: %s\nstderr: %s",
             plain.result.status, plain.result.out, plain.result.err);
+  const bool proves = fct_proves(plain.world);
   for (const enum fct_mode *mode = fct_modes(); *mode; mode++) {
     struct story with = tell(what, *mode, false);
     expect_same_output(&plain, &with);
+    if (!proves) continue;
     const char *left = fct_tree_diff(part_of(with.before, true), part_of(with.after, true), NULL);
     cr_expect(!left, "%s: the base is not what it was before:\n%s", fct_mode_name(*mode), left);
     const char *outside = fct_tree_diff(part_of(plain.after, false), part_of(with.after, false), what->vary);
     cr_expect(!outside, "%s: outside the base it is not as after the plain run:\n%s", fct_mode_name(*mode), outside);
     cr_expect(fct_exists(with.world, "base"), "%s: the base itself is gone", fct_mode_name(*mode));
   }
+  if (!proves) cr_skip("nothing proves here what a file is, so nothing is deleted");
 }
 
 static void expect_as_plain(const struct fct_case *what, const struct story *plain, const struct story *with,
@@ -111,13 +114,22 @@ static bool same_time(const struct fct_entry *a, const struct fct_entry *b) {
   return a->mtime.tv_sec == b->mtime.tv_sec && a->mtime.tv_nsec == b->mtime.tv_nsec;
 }
 
+/* Where times are whole seconds, what was written twice in one of them looks untouched, in one run and not in another.
+ */
+static bool has_coarse_times(const struct fct_world *world) {
+  struct stat st;
+  return stat(world->base, &st) == 0 && st.st_ctim.tv_nsec == 0;
+}
+
 /* A file that the script neither wrote to nor replaced must not look as if somebody had. */
 static void expect_time_untouched(const struct story *plain, const struct story *with, const char *name) {
   const struct fct_entry *p0 = fct_tree_find(plain->before, name), *p1 = fct_tree_find(plain->after, name);
   const struct fct_entry *w0 = fct_tree_find(with->before, name), *w1 = fct_tree_find(with->after, name);
-  if (!p0 || !p1 || !w0 || !w1 || !S_ISREG(p0->mode)) return;
+  if (!p0 || !p1 || !w0 || !w1 || !S_ISREG(p0->mode) || has_coarse_times(with->world)) return;
   if (p0->ino != p1->ino || !same_time(p0, p1) || !fct_entry_same(p0, p1, true)) return;
-  cr_expect(w0->ino == w1->ino && same_time(w0, w1), "%s: %s is another file, or its time has changed",
+  /* A FUSE server may give a file another inode number each time that it is looked up. */
+  const bool same_inode = w0->ino == w1->ino || !fct_proves(with->world);
+  cr_expect(same_inode && same_time(w0, w1), "%s: %s is another file, or its time has changed",
             fct_mode_name(with->mode), name);
 }
 
@@ -149,8 +161,12 @@ void fct_user_data_whole(const struct fct_case *what) {
                 with.verified);
     }
     for (size_t i = 0; gone[i]; i++) {
-      cr_expect(!fct_tree_find(with.after, gone[i]),
-                "%s: %s was not cleaned up, so that nothing was lost means nothing", fct_mode_name(*mode), gone[i]);
+      const bool there = fct_tree_find(with.after, gone[i]) != NULL;
+      if (fct_proves(with.world))
+        cr_expect(!there, "%s: %s was not cleaned up, so that nothing was lost means nothing", fct_mode_name(*mode),
+                  gone[i]);
+      else
+        cr_expect(there, "%s: %s is gone, and nothing proved here what it was", fct_mode_name(*mode), gone[i]);
     }
   }
 }

@@ -18,6 +18,10 @@ struct fct_text {
 void fct_text_add(struct fct_text *text, const char *data, size_t length);
 void fct_text_print(struct fct_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* What a program is started with, as harness.h says of every run. */
+const char **fct_arguments_of(const struct fct_run *run, const char *base);
+char **fct_environment_of(const struct fct_world *world, const struct fct_run *run, const char *base);
+
 /* The whole file, terminated, with its length; NULL when it cannot be read. */
 char *fct_slurp(const char *path, size_t *length);
 

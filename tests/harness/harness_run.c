@@ -84,7 +84,7 @@ const enum fct_mode *fct_modes(void) {
   return both;
 }
 
-static char **environment_of(const struct fct_world *world, const struct fct_run *run, const char *base) {
+char **fct_environment_of(const struct fct_world *world, const struct fct_run *run, const char *base) {
   static const char *const fixed[] = {"LC_ALL=C",
                                       "TERM=dumb",
                                       "GIT_CONFIG_NOSYSTEM=1",
@@ -116,7 +116,7 @@ static char **environment_of(const struct fct_world *world, const struct fct_run
   return env;
 }
 
-static const char **arguments_of(const struct fct_run *run, const char *base) {
+const char **fct_arguments_of(const struct fct_run *run, const char *base) {
   const char **argv = fct_alloc(MAX_ARGS * sizeof *argv);
   size_t n = 0;
   if (run->mode == FCT_RUN) {
@@ -179,8 +179,8 @@ struct fct_job *fct_start(const struct fct_world *world, const struct fct_run *r
   job->world = world;
   job->run = copy;
   const char *base = run->base ? run->base : world->base;
-  const char **argv = arguments_of(run, base);
-  char **env = environment_of(world, run, base);
+  const char **argv = fct_arguments_of(run, base);
+  char **env = fct_environment_of(world, run, base);
   int out[2], err[2];
   cr_assert(pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0, "pipe: %s", strerror(errno));
   fcntl(out[0], F_SETFL, O_NONBLOCK);

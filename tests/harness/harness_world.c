@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include "harness_internal.h"
 
 #define OVERLAYFS_MAGIC 0x794c7630
+#define FUSE_SUPER_MAGIC 0x65735546
 #define WAIT_LIMIT_MS 10000
 #define MAX_WORLDS 64
 #define RELEASE_MS 5 /* a process that ends gives up its locks a moment after its working directory */
@@ -63,10 +65,13 @@ struct fct_world *fct_world_new(void) {
     if (same_file_system(elsewhere[i], world->root) || access(elsewhere[i], W_OK | X_OK)) continue;
     make_private(world->other, sizeof world->other, elsewhere[i], "fct-other");
   }
-  /* A lock mapped on an overlay pins another file: the state must not stand there, wherever the base does. */
+  /* A lock mapped on an overlay, or on FUSE that passes through, pins another file: the state must not stand there,
+   * wherever the base does. */
   struct statfs fs;
-  bool overlay = statfs(world->root, &fs) == 0 && fs.f_type == OVERLAYFS_MAGIC;
-  snprintf(world->state, sizeof world->state, "%s/state", overlay && world->other[0] ? world->other : world->root);
+  bool elsewhere_only =
+      statfs(world->root, &fs) == 0 && (fs.f_type == OVERLAYFS_MAGIC || fs.f_type == FUSE_SUPER_MAGIC);
+  snprintf(world->state, sizeof world->state, "%s/state",
+           elsewhere_only && world->other[0] ? world->other : world->root);
 
   const char *const made[] = {world->dir, world->base, world->home, world->state};
   for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
@@ -93,6 +98,27 @@ void fct_world_give(const struct fct_world *world, uid_t uid) {
 
 const char *fct_path(const struct fct_world *world, const char *relative) {
   return fct_format("%s/%s", world->dir, relative);
+}
+
+void fct_need_birth_times(void) {
+  struct statx stx;
+  const struct fct_world *world = fct_world_new();
+  cr_assert(statx(AT_FDCWD, world->base, 0, STATX_BTIME, &stx) == 0, "%s: %s", world->base, strerror(errno));
+  if (!(stx.stx_mask & STATX_BTIME)) cr_skip("the file system here has no birth times: recursive is as empty");
+}
+
+bool fct_proves(const struct fct_world *world) {
+  struct statx stx;
+  struct statfs fs;
+  cr_assert(statx(AT_FDCWD, world->base, 0, STATX_BTIME, &stx) == 0, "%s: %s", world->base, strerror(errno));
+  cr_assert(statfs(world->base, &fs) == 0, "%s: %s", world->base, strerror(errno));
+  if (stx.stx_mask & STATX_BTIME) return true;
+  struct {
+    struct file_handle head;
+    unsigned char data[MAX_HANDLE_SZ];
+  } handle = {.head.handle_bytes = MAX_HANDLE_SZ};
+  int mount_id;
+  return fs.f_type != FUSE_SUPER_MAGIC && name_to_handle_at(AT_FDCWD, world->base, &handle.head, &mount_id, 0) == 0;
 }
 
 bool fct_exists(const struct fct_world *world, const char *relative) {

@@ -18,6 +18,8 @@ struct run {
   struct aliases aliases;
   char root[ROOT_SIZE];
   struct stand_in stand_in;
+  int died_in; /* the session of the process that died last */
+  bool cut;    /* processes are killed in the middle of an action: leaks are no faults */
 };
 
 static bool has_stand_in(const struct run *run) { return run->engine == ENGINE_NAIVE || run->engine == ENGINE_MUTANT; }
@@ -38,7 +40,7 @@ static void judge(struct run *run, const char *when) {
   static struct world real;
   if (!tree_read(run->root, &run->aliases, &real, run->outcome)) return;
   const enum fault before = run->outcome->fault;
-  tree_judge(&run->model, &real, !run->settings->kill_anytime && run->engine != ENGINE_PLAIN, run->outcome);
+  tree_judge(&run->model, &real, !run->cut && run->engine != ENGINE_PLAIN, run->outcome);
   if (run->outcome->fault != before) {
     char what[sizeof run->outcome->what];
     memcpy(what, run->outcome->what, sizeof what);
@@ -67,15 +69,20 @@ static void settle(struct run *run, const char *when) {
   judge(run, when);
 }
 
-static void reap_orphans(struct run *run) {
-  bool any = false;
-  for (int s = 0; s < SESSIONS_MAX; s++) any = any || run->model.sessions[s].orphan;
-  if (!crew_next_start(&run->crew, run->outcome)) return;
+static bool any_orphan(const struct run *run) {
+  for (int s = 0; s < SESSIONS_MAX; s++)
+    if (run->model.sessions[s].orphan) return true;
+  return false;
+}
+
+static void reap_orphans(struct run *run, bool by_command) {
+  const bool any = any_orphan(run);
+  if (!(by_command ? crew_sweep_command(&run->crew, run->outcome) : crew_next_start(&run->crew, run->outcome))) return;
   for (int s = 0; any && s < SESSIONS_MAX; s++)
     if (run->model.sessions[s].orphan) {
       run->model.sessions[s].orphan = false;
       model_reap(&run->model, s);
-      settle(run, "after the next start");
+      settle(run, by_command ? "after filecleanup sweep" : "after the next start");
     }
 }
 
@@ -93,24 +100,39 @@ static void session_ended(struct run *run, int session, enum verb death) {
   } else if (!verb_is_voluntary(death)) {
     run->model.sessions[session].orphan = true; /* nobody was there to clean up */
     if (model_other_lives(&run->model, session))
-      reap_orphans(run); /* at once: whether the neighbour does it at some time would be open */
+      reap_orphans(run, false); /* at once: whether the neighbour does it at some time would be open */
     return;
   }
   model_reap(&run->model, session);
-  if (run->engine == ENGINE_BARE)
+  if (run->engine == ENGINE_BARE || run->model.policy.named)
     settle(run, when);
   else
     judge(run, when);
 }
 
+/* The session goes on; what was the process's own may not. */
+static void end_scope(struct run *run, const struct action *action) {
+  if (verb_is_voluntary(action->verb)) {
+    const int session = run->died_in;
+    model_scope_ends(&run->model, session, action->process);
+    if (has_stand_in(run)) stand_in_scope_ends(&run->stand_in, session, action->process, run->root, &run->aliases);
+  }
+  judge(run, "after the end of a process that is not the last");
+}
+
 static void process_died(struct run *run, const struct action *action) {
-  const int session = run->model.processes[action->process].session;
+  const int session = run->died_in = run->model.processes[action->process].session;
   (void)apply(run, action);
   if (!crew_see_death(&run->crew, action->process, run->outcome)) return;
-  if (model_session_over(&run->model, session))
+  if (model_session_over(&run->model, session)) {
     session_ended(run, session, action->verb);
+    if (has_stand_in(run) && run->settings->without == RULE_NESTED && run->model.sessions[session].outer)
+      stand_in_clean(&run->stand_in, run->model.sessions[session].outer - 1, run->root, &run->aliases),
+          judge(run, "after the end of a nested session");
+  } else if (has_stand_in(run) && run->settings->without == RULE_NAMED && model_is_empty(&run->model, session))
+    stand_in_clean(&run->stand_in, session, run->root, &run->aliases), judge(run, "after the end of a process");
   else
-    judge(run, "after the end of a process that is not the last");
+    end_scope(run, action);
 }
 
 /* ---- actions ---- */
@@ -118,7 +140,7 @@ static void process_died(struct run *run, const struct action *action) {
 static void line_of(const struct run *run, const struct action *action, char line[800]) {
   char path[2 * PATH_SIZE] = "", other[2 * PATH_SIZE] = "";
   const enum shape shape = verb_shape(action->verb);
-  if (shape == SHAPE_PEER) {
+  if (shape == SHAPE_PEER || shape == SHAPE_NEST) {
     (void)snprintf(line, 800, "%s %d %d", verb_name(action->verb), action->process, action->peer);
     return;
   }
@@ -132,23 +154,37 @@ static void line_of(const struct run *run, const struct action *action, char lin
                  shape == SHAPE_TWO_PATHS ? other : action->other);
 }
 
+/* DIRS=recursive asks which of two was born first, by the clock of a file system, which may stand still for 10 ms. */
+static void wait_for_a_tick(const struct run *run, enum verb verb) {
+  const struct timespec little = {0, 200000};
+  struct timespec then, now;
+  if (run->model.policy.dirs != DIRS_RECURSIVE || (verb != VERB_MKDIR && verb != VERB_MKDTEMP)) return;
+  (void)clock_gettime(CLOCK_REALTIME_COARSE, &then);
+  do {
+    (void)nanosleep(&little, NULL);
+    (void)clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  } while (now.tv_sec == then.tv_sec && now.tv_nsec == then.tv_nsec);
+}
+
 static void do_on_tree(struct run *run, const struct action *action) {
   char line[800], made[64] = "-";
   int error = 0;
   line_of(run, action, line);
+  wait_for_a_tick(run, action->verb);
   if (!crew_tell(&run->crew, action->process, line) ||
       !crew_hear(&run->crew, action->process, &error, made, run->outcome)) {
     outcome_fail(run->outcome, FAULT_STUCK, "process %d is gone: %s", action->process, line);
     return;
   }
   const int expected = apply(run, action);
+  if (error == EEXIST && expected == ENOTEMPTY) error = ENOTEMPTY; /* xfs says so of a directory that is not empty */
   if (error != expected)
     outcome_fail(run->outcome, FAULT_ANSWER, "%s: gave '%s', must give '%s'", line, strerror(error),
                  strerror(expected));
   if (error == 0 && strcmp(made, "-") != 0) alias_add(&run->aliases, path_leaf(action->path), made);
 }
 
-/* --kill-anytime: the process dies somewhere inside the action. The tree then shows whether it was done; in either case
+/* The process dies somewhere inside the action. The tree then shows whether it was done; in either case
  * the model may count a made name as leaked, never a user's as lost. */
 static void do_and_kill(struct run *run, const struct action *action) {
   static struct model before;
@@ -156,7 +192,7 @@ static void do_and_kill(struct run *run, const struct action *action) {
   char line[800];
   line_of(run, action, line);
   if (!crew_tell(&run->crew, action->process, line)) return;
-  const struct timespec while_it_runs = {0, rand() % 60000};
+  const struct timespec while_it_runs = {0, action->dies_us * 1000L};
   (void)nanosleep(&while_it_runs, NULL);
   crew_kill(&run->crew, action->process);
   if (!crew_see_death(&run->crew, action->process, run->outcome) ||
@@ -182,23 +218,70 @@ static void do_and_kill(struct run *run, const struct action *action) {
   judge(run, "after a kill inside an action");
 }
 
-/* Not where the tree would not show what happened: names made up by mkstemp, two empty files exchanged. */
+/* Not the last of its session: whether the end then comes before the judgement would be open. */
 static bool may_kill_inside(const struct run *run, const struct action *action) {
   int alive = 0;
   const int session = run->model.processes[action->process].session;
   for (int i = 1; i < PROCESSES_MAX; i++)
     alive += run->model.processes[i].live && run->model.processes[i].session == session;
-  return run->settings->kill_anytime && session >= 0 && alive > 1 && action->verb != VERB_MKSTEMP &&
-         action->verb != VERB_MKDTEMP && action->verb != VERB_EXCHANGE && rand() % 12 == 0;
+  const struct action death = {.verb = VERB_KILL, .process = action->process};
+  return action->dies_us && session >= 0 && alive > 1 && verb_can_be_cut(action->verb) &&
+         model_can(&run->model, &death);
+}
+
+static void do_end(struct run *run, const struct action *action) {
+  const bool held = !model_is_empty(&run->model, action->peer);
+  (void)apply(run, action);
+  if (!crew_end(&run->crew, action->peer, held, run->outcome)) return;
+  if (held)
+    judge(run, "after a session was told to end");
+  else
+    session_ended(run, action->peer, VERB_EXIT);
+}
+
+static void do_sweep(struct run *run, const struct action *action) {
+  const bool killed = action->verb == VERB_SWEEPKILL;
+  (void)apply(run, action);
+  if (has_stand_in(run)) stand_in_sweep(&run->stand_in, run->root, &run->aliases);
+  if (killed && !crew_sweep(&run->crew, action->dies_us ? action->dies_us : rand() % 1500, run->outcome)) return;
+  if (crew_sweep(&run->crew, -1, run->outcome))
+    judge(run, killed ? "after a killed sweep and a whole one" : "after a sweep");
+}
+
+static void do_checkpoint(struct run *run, const struct action *action) {
+  (void)apply(run, action);
+  if (crew_checkpoint(&run->crew, action->dies_us ? action->dies_us : -1, run->outcome))
+    judge(run, action->dies_us ? "after a killed checkpoint" : "after a checkpoint");
+}
+
+static void do_cleanup(struct run *run, const struct action *action) {
+  if (any_orphan(run)) reap_orphans(run, true);
+  (void)apply(run, action);
+  if (has_stand_in(run) && run->model.policy.sweeps) stand_in_sweep(&run->stand_in, run->root, &run->aliases);
+  if (crew_sweep_command(&run->crew, run->outcome)) judge(run, "after filecleanup sweep");
+}
+
+static void do_nest(struct run *run, const struct action *action) {
+  char line[800], made[64];
+  int error = 0;
+  line_of(run, action, line);
+  run->outcome->processes++;
+  (void)apply(run, action);
+  if (!crew_tell(&run->crew, action->process, line) ||
+      !crew_hear(&run->crew, action->process, &error, made, run->outcome) || error != 0 ||
+      !crew_meet_nested(&run->crew, action->peer, action->nested, run->outcome))
+    outcome_fail(run->outcome, FAULT_STUCK, "%s: %s", line, strerror(error));
+  else
+    judge(run, "after the start of a nested session");
 }
 
 static void do_action(struct run *run, const struct action *action) {
-  char line[800], made[64];
+  char line[800], made[64], path[2 * PATH_SIZE];
   int error = 0;
   switch (action->verb) {
   case VERB_SESSION:
     for (int s = 0; s < SESSIONS_MAX; s++)
-      if (run->model.sessions[s].orphan) reap_orphans(run); /* the model must know when it happens */
+      if (run->model.sessions[s].orphan) reap_orphans(run, false); /* the model must know when it happens */
     (void)apply(run, action);
     run->outcome->processes++;
     if (crew_start(&run->crew, action->process, action->peer, run->outcome)) judge(run, "after the start of a session");
@@ -215,6 +298,7 @@ static void do_action(struct run *run, const struct action *action) {
     return;
   case VERB_EXEC:
     line_of(run, action, line);
+    (void)apply(run, action);
     if (crew_tell(&run->crew, action->process, line) && crew_meet(&run->crew, action->process, run->outcome))
       judge(run, "after an exec");
     return;
@@ -233,8 +317,31 @@ static void do_action(struct run *run, const struct action *action) {
   case VERB_KILLGUARD:
     crew_kill_guardian(&run->crew, action->peer);
     return;
+  case VERB_END:
+    do_end(run, action);
+    return;
+  case VERB_SWEEP:
+  case VERB_SWEEPKILL:
+    do_sweep(run, action);
+    return;
+  case VERB_CHECKPOINT:
+    do_checkpoint(run, action);
+    return;
+  case VERB_CLEANUP:
+    do_cleanup(run, action);
+    return;
+  case VERB_NEST:
+    do_nest(run, action);
+    return;
+  case VERB_KEEP:
+  case VERB_UNTRACK:
+    alias_to_disk(&run->aliases, action->path, path);
+    (void)apply(run, action);
+    if (crew_command(&run->crew, verb_name(action->verb), path, run->outcome))
+      judge(run, "after somebody asked from outside");
+    return;
   case VERB_NEXTSTART:
-    reap_orphans(run);
+    reap_orphans(run, false);
     judge(run, "after a next start");
     return;
   default:
@@ -253,13 +360,17 @@ static void do_list(struct run *run, const struct list *list) {
     do_action(run, &list->actions[i]);
     run->outcome->actions++;
   }
-  for (int p = 1; p < PROCESSES_MAX && run->outcome->fault == FAULT_NONE; p++) /* a shortened list lacks the ends */
-    if (run->model.processes[p].live) {
-      const struct action end = {.verb = VERB_EXIT, .process = p};
-      do_action(run, &end);
-    }
-  for (int s = 0; s < SESSIONS_MAX && run->outcome->fault == FAULT_NONE; s++)
-    if (run->model.sessions[s].orphan) reap_orphans(run);
+  for (int p = 1; p < PROCESSES_MAX && run->outcome->fault == FAULT_NONE; p++) { /* a shortened list lacks the ends */
+    const struct action end = {.verb = VERB_EXIT, .process = p};
+    if (!model_can(&run->model, &end)) continue;
+    do_action(run, &end);
+    p = 0; /* one that could not end before may be able to now */
+  }
+  for (int s = 0; s < SESSIONS_MAX && run->outcome->fault == FAULT_NONE; s++) {
+    const struct action end = {.verb = VERB_END, .peer = s};
+    if (model_can(&run->model, &end)) do_action(run, &end);
+    if (run->model.sessions[s].orphan) reap_orphans(run, false);
+  }
 }
 
 void driver_run(const struct list *list, enum engine engine, const struct settings *settings, struct outcome *outcome) {
@@ -270,6 +381,7 @@ void driver_run(const struct list *list, enum engine engine, const struct settin
   run.settings = settings;
   run.outcome = outcome;
   run.engine = engine;
+  run.cut = list_has_kills(list);
   (void)snprintf(run.root, sizeof run.root, "%s/run", settings->scratch);
   (void)nftw(run.root, remove_entry, 16, FTW_DEPTH | FTW_PHYS); /* what the last run left; none at first */
   static const char *const parts[] = {"", "/base", "/out", "/state"};
@@ -278,12 +390,12 @@ void driver_run(const struct list *list, enum engine engine, const struct settin
     (void)snprintf(path, sizeof path, "%s%s", run.root, parts[i]);
     made = made && mkdir(path, i == 3 ? 0700 : 0755) == 0;
   }
-  if (!made || !crew_open(&run.crew, run.root, settings->build, engine)) {
+  if (!made || !crew_open(&run.crew, run.root, settings->build, engine, &list->policy)) {
     outcome_fail(outcome, FAULT_STUCK, "cannot make %s: %s", path, strerror(errno));
     return;
   }
-  model_start(&run.model);
-  stand_in_start(&run.stand_in, engine == ENGINE_NAIVE, settings->without);
+  model_start(&run.model, &list->policy);
+  if (has_stand_in(&run)) stand_in_start(&run.stand_in, &list->policy, engine == ENGINE_NAIVE, settings->without);
   if (crew_start(&run.crew, 0, -1, outcome)) do_list(&run, list);
   crew_close(&run.crew);
 }

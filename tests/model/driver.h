@@ -12,7 +12,6 @@
 struct settings {
   const char *build;
   const char *scratch; /* a directory of this job alone */
-  bool kill_anytime;   /* some processes are killed in the middle of an action; then leaks are no faults */
   enum rule without;   /* ENGINE_MUTANT */
   bool verbose;
 };

@@ -119,10 +119,10 @@ static const struct {
   enum verb verb;
   unsigned weight;
 } weights[] = {
-    {VERB_CREATE, 12}, {VERB_OPEN, 9},   {VERB_TRUNC, 6},   {VERB_CREAT, 3},    {VERB_FOPENW, 6},
-    {VERB_FOPENA, 3},  {VERB_FOPENX, 3}, {VERB_OTRUNC, 1},  {VERB_APPEND, 4},   {VERB_MKSTEMP, 5},
-    {VERB_MKDTEMP, 2}, {VERB_MKDIR, 9},  {VERB_RMDIR, 3},   {VERB_UNLINK, 8},   {VERB_REMOVE, 3},
-    {VERB_SYMLINK, 4}, {VERB_LINK, 5},   {VERB_RENAME, 17}, {VERB_EXCHANGE, 4}, {VERB_NOREPLACE, 2},
+    {VERB_CREATE, 12}, {VERB_OPEN, 9},     {VERB_TRUNC, 6},     {VERB_CREAT, 3},   {VERB_FOPENW, 6},  {VERB_FOPENA, 3},
+    {VERB_FOPENX, 3},  {VERB_OTRUNC, 1},   {VERB_APPEND, 4},    {VERB_MKSTEMP, 5}, {VERB_MKDTEMP, 2}, {VERB_MKDIR, 9},
+    {VERB_RMDIR, 3},   {VERB_UNLINK, 8},   {VERB_REMOVE, 3},    {VERB_TMPFILE, 2}, {VERB_SYMLINK, 4}, {VERB_LINK, 5},
+    {VERB_RENAME, 17}, {VERB_EXCHANGE, 4}, {VERB_NOREPLACE, 2},
 };
 
 static enum verb any_verb(struct maker *maker) {
@@ -137,7 +137,7 @@ static enum verb any_verb(struct maker *maker) {
 
 static struct action any_on_tree(struct maker *maker, int process) {
   struct action action = simple(any_verb(maker), process, 0);
-  action.style = "rraadc"[pick(maker, 6)];
+  action.style = "rraadcfs"[pick(maker, 8)];
   switch (action.verb) {
   case VERB_MKSTEMP:
   case VERB_MKDTEMP: {
@@ -161,6 +161,10 @@ static struct action any_on_tree(struct maker *maker, int process) {
     break;
   case VERB_MKDIR:
     new_path(maker, action.path);
+    break;
+  case VERB_TMPFILE:
+    new_path(maker, action.path);
+    text(maker, action.other, 30);
     break;
   case VERB_SYMLINK:
     new_path(maker, action.path);
@@ -193,14 +197,50 @@ static struct action any_on_tree(struct maker *maker, int process) {
   return action;
 }
 
+static int any_process(struct maker *maker) {
+  int found = 0, process = -1;
+  for (int i = 1; i < PROCESSES_MAX; i++)
+    if (maker->model.processes[i].live && pick(maker, (unsigned)++found) == 0) process = i;
+  return process;
+}
+
+/* What is done to sessions from outside; the rest is done by processes. */
+static void act_from_outside(struct maker *maker) {
+  const struct list *list = maker->list;
+  struct action action = simple(VERB_SWEEP, 0, 0);
+  if (list->policy.sweeps && chance(maker, 70)) {
+    if (chance(maker, 25)) {
+      action.verb = VERB_SWEEPKILL;
+      action.dies_us = 1 + (int)pick(maker, 1500);
+    }
+    struct action use = simple(VERB_OPEN, any_process(maker), 0); /* often what a neighbour has made */
+    path_set(use.other, "-");
+    for (int i = 0; i < 3; i++)
+      if (use.process > 0 && existing(maker, "base", true, false, use.path)) (void)take(maker, &use);
+  } else {
+    action.verb = chance(maker, 60) ? VERB_KEEP : VERB_UNTRACK;
+    old_path(maker, action.path, 30);
+  }
+  (void)take(maker, &action);
+}
+
+static bool name_what_is_held(struct maker *maker, int process) {
+  struct action action = simple(VERB_LINKFD, process, 0);
+  if (!maker->model.processes[process].held || !chance(maker, 40)) return false;
+  action.style = "rrad"[pick(maker, 4)];
+  new_path(maker, action.path);
+  return take(maker, &action);
+}
+
 static void act_on_tree(struct maker *maker, int process) {
   static struct model before;
   const int session = maker->model.processes[process].session;
+  if (name_what_is_held(maker, process)) return;
   for (int tries = 0; tries < 20; tries++) {
     const struct action action = any_on_tree(maker, process);
-    before = maker->model;
-    if (!take(maker, &action)) return;
-    if (!maker->careful || session < 0) return;
+    const bool undoable = maker->careful && session >= 0;
+    if (undoable) before = maker->model; /* large */
+    if (!take(maker, &action) || !undoable) return;
     const struct session *was = &before.sessions[session], *is = &maker->model.sessions[session];
     if (was->cleared == is->cleared && was->maybe_cleared == is->maybe_cleared) return;
     maker->model = before; /* that was an N2 event: something else instead */
@@ -209,13 +249,6 @@ static void act_on_tree(struct maker *maker, int process) {
 }
 
 /* ---- processes ---- */
-
-static int any_process(struct maker *maker) {
-  int found = 0, process = -1;
-  for (int i = 1; i < PROCESSES_MAX; i++)
-    if (maker->model.processes[i].live && pick(maker, (unsigned)++found) == 0) process = i;
-  return process;
-}
 
 static void start_another(struct maker *maker, int parent) {
   if (maker->started + 1 >= PROCESSES_MAX) return;
@@ -232,7 +265,9 @@ static void end_process(struct maker *maker, int process) {
   static const enum verb deaths[] = {VERB_EXIT, VERB_EXIT, VERB_UEXIT, VERB_UEXIT, VERB_RETURN,
                                      VERB_KILL, VERB_KILL, VERB_KILL,  VERB_ABORT};
   const struct action action = simple(deaths[pick(maker, sizeof deaths / sizeof *deaths)], process, 0);
-  (void)take(maker, &action);
+  const int session = maker->model.processes[process].session;
+  if (take(maker, &action) && verb_is_voluntary(action.verb) && !model_session_over(&maker->model, session))
+    model_scope_ends(&maker->model, session, process);
 }
 
 static void users_things(struct maker *maker) {
@@ -263,21 +298,41 @@ static void sessions_check(struct maker *maker, int sessions) {
     if (maker->model.sessions[s].live && model_session_over(&maker->model, s)) model_reap(&maker->model, s);
 }
 
+/* Half of the lists have the default policy, which is where the rules are. */
+static void any_policy(struct maker *maker, struct policy *policy) {
+  static const char *const globs[] = {"a", "d", "*/b", "g*", "u/*", "a*"};
+  memset(policy, 0, sizeof *policy);
+  policy->sweeps = chance(maker, 35);
+  if (chance(maker, 50)) return;
+  policy->named = !policy->sweeps && chance(maker, 40);
+  if (chance(maker, 25)) policy->on_exit = (enum on_exit)(1 + pick(maker, ON_EXIT_COUNT - 1));
+  if (chance(maker, 50)) policy->dirs = (enum dirs)(1 + pick(maker, DIRS_COUNT - 1));
+  if (!policy->named && chance(maker, 40)) policy->scope = (enum scope)(1 + pick(maker, SCOPE_COUNT - 1));
+  policy->track_all = chance(maker, 25);
+  if (chance(maker, 40))
+    (void)snprintf(policy->keep, sizeof policy->keep, "%s", globs[pick(maker, sizeof globs / sizeof *globs)]);
+}
+
 void list_generate(struct list *list, unsigned long long seed, int length) {
   static struct maker maker;
   memset(&maker, 0, sizeof maker);
   memset(list, 0, sizeof *list);
   maker.list = list;
   maker.random = seed;
-  model_start(&maker.model);
+  any_policy(&maker, &list->policy);
+  model_start(&maker.model, &list->policy);
   maker.careful = chance(&maker, 55);
   const unsigned outsider = chance(&maker, 60) ? 10 : 0;
-  const bool second = chance(&maker, 35), guard_dies = chance(&maker, 8);
+  const bool checkpoints = chance(&maker, 30), nests = !list->policy.named && chance(&maker, 20);
+  const bool second = chance(&maker, list->policy.sweeps ? 60 : 35), guard_dies = chance(&maker, 8);
   int sessions = 1;
   users_things(&maker);
   start_session(&maker, 0);
   for (int i = 0; i < length; i++) {
     int process = any_process(&maker);
+    if (process < 0 && list->policy.named && chance(&maker, 60)) /* by its name */
+      start_session(&maker, (int)pick(&maker, (unsigned)sessions));
+    process = any_process(&maker);
     if (process < 0) { /* the session is over: another one finds what it left, or what was not its own */
       if (sessions == SESSIONS_MAX) break;
       start_session(&maker, sessions++);
@@ -298,10 +353,26 @@ void list_generate(struct list *list, unsigned long long seed, int length) {
       const struct action action = simple(VERB_KILLGUARD, 0, (int)pick(&maker, (unsigned)sessions));
       (void)take(&maker, &action);
     } else if (what < 17) {
-      const struct action action = simple(VERB_NEXTSTART, 0, 0);
+      const struct action action = simple(chance(&maker, 50) ? VERB_NEXTSTART : VERB_CLEANUP, 0, 0);
       (void)take(&maker, &action);
+    } else if (checkpoints && chance(&maker, 7)) {
+      struct action action = simple(VERB_CHECKPOINT, 0, 0);
+      if (chance(&maker, 50)) action.dies_us = 1 + (int)pick(&maker, 1000);
+      (void)take(&maker, &action);
+    } else if (nests && sessions < SESSIONS_MAX && chance(&maker, 6)) {
+      struct action action = simple(VERB_NEST, process, maker.started + 1);
+      action.nested = sessions;
+      if (maker.started + 1 < PROCESSES_MAX && take(&maker, &action)) maker.started++, sessions++;
+    } else if (list->policy.named && what < 20) {
+      const struct action action = what < 18
+                                       ? simple(VERB_END, 0, (int)pick(&maker, (unsigned)sessions))
+                                       : simple(VERB_SESSION, maker.started + 1, (int)pick(&maker, (unsigned)sessions));
+      if (maker.started + 1 < PROCESSES_MAX && take(&maker, &action)) maker.started += action.verb == VERB_SESSION;
+      sessions_check(&maker, sessions);
+    } else if (what < 18 || (list->policy.sweeps && what < 21)) {
+      act_from_outside(&maker);
     } else {
-      act_on_tree(&maker, what < 17 + outsider ? 0 : process);
+      act_on_tree(&maker, what >= 21 && what < 21 + outsider ? 0 : process);
     }
   }
   while (maker.started < 3 && any_process(&maker) > 0 && has_room(&maker)) start_another(&maker, any_process(&maker));
@@ -310,4 +381,11 @@ void list_generate(struct list *list, unsigned long long seed, int length) {
     sessions_check(&maker, sessions);
     if (outsider && chance(&maker, 20)) act_on_tree(&maker, 0);
   }
+}
+
+void list_add_kills(struct list *list, unsigned long long seed) {
+  struct maker maker = {.random = seed};
+  for (int i = 0; i < list->count; i++)
+    if (list->actions[i].process > 0 && verb_can_be_cut(list->actions[i].verb) && chance(&maker, 8))
+      list->actions[i].dies_us = 1 + (int)pick(&maker, 60);
 }

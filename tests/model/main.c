@@ -1,13 +1,9 @@
 /* The model test: lists of actions, run by real processes under the shim, against a plain model of who owns which name.
  *
- *   model [--lists N] [--seed S] [--actions K] [--mode bare|guardian|both] [--jobs N] [--list-file FILE]...
- *         [--build DIR] [--fixed DIR] [--keep DIR] [--kill-anytime] [--self-check] [-v]
- *
- * The lists in tests/model/lists run first. A list that fails is shortened while it still fails, printed, and kept as
- * a file for --list-file. Exit status: 0 all is well, 1 a list failed, 2 usage, 77 nothing to test is built.
- *
- * --self-check asks whether the judge is any good (self_check.h), and needs no shim.
+ * Responsible for: choosing the lists (help() below), running them in several jobs at once, and saying what was found.
+ * Must never: go on quietly after a list that failed.
  */
+#include "../harness/harness_row.h"
 #include "self_check.h"
 
 #include <dirent.h>
@@ -20,19 +16,21 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef FC_BUILD_DIR
 #define FC_BUILD_DIR "build"
 #endif
 
-enum { JOBS_MAX = 64, FIXED_MAX = 200 };
+enum { JOBS_MAX = 64, FIXED_MAX = 200, KILLS_EVERY = 8, PLACE_MAX = 32 };
 
 struct options {
   long lists;
+  long seconds;
   unsigned long long seed;
   int actions, jobs;
-  bool bare, guardian, self_check, kill_anytime, verbose;
+  bool bare, guardian, alternate, self_check, kill_anytime, verbose;
   const char *build, *keep;
   char *files[FIXED_MAX];
   int file_count;
@@ -70,11 +68,9 @@ static void report(const struct options *options, const char *name, struct list 
   fprintf(stderr, "model: %s: %s (%s): %s\n", name, fault_name(first->fault), engine_name(engine), first->what);
   if (first->killed_in[0]) fprintf(stderr, "model: last kill inside an action: %s\n", first->killed_in);
   driver_copy_log(settings, stderr);
-  if (!options->kill_anytime) {
-    shrink(list, engine, settings, first);
-    driver_run(list, engine, settings, &again);
-    if (again.fault == FAULT_NONE) fprintf(stderr, "model: %s: did not fail again; it depends on timing\n", name);
-  }
+  shrink(list, engine, settings, first);
+  driver_run(list, engine, settings, &again);
+  if (again.fault == FAULT_NONE) fprintf(stderr, "model: %s: did not fail again; it depends on timing\n", name);
   list->runs_in = engine == ENGINE_BARE ? RUNS_IN_BARE : RUNS_IN_GUARDIAN;
   const char *leaf = path_leaf(name);
   (void)snprintf(path, sizeof path, "%s/model-failed-%.*s.list", options->keep, (int)strcspn(leaf, "."), leaf);
@@ -141,19 +137,24 @@ static bool run_job(const struct options *options, int job, const char *scratch,
   char own[ROOT_SIZE];
   bool fine = true;
   if ((size_t)snprintf(own, sizeof own, "%s/%d", scratch, job) >= sizeof own || mkdir(own, 0755) != 0) return false;
-  const struct settings settings = {options->build, own, options->kill_anytime, RULE_NONE, options->verbose};
+  const struct settings settings = {options->build, own, RULE_NONE, options->verbose};
   const unsigned long long first_seed = options->seed * 1000003ULL;
   if (options->self_check) {
-    const struct self_check check = {&settings, first_seed, options->lists, options->actions};
+    const struct self_check check = {&settings,           first_seed, options->lists, options->actions, options->files,
+                                     options->file_count, job,        options->jobs};
     return self_check(&check);
   }
   srand((unsigned)options->seed + (unsigned)job);
   for (int i = job; i < options->file_count && !shared->stop; i += options->jobs)
     if (!try_file(options, options->files[i], &settings, &shared->jobs[job])) fine = false;
-  for (long i = job; i < options->lists && !shared->stop; i += options->jobs) {
+  const time_t until = options->seconds ? time(NULL) + options->seconds : 0;
+  for (long i = job; i < options->lists && !shared->stop && (!until || time(NULL) < until); i += options->jobs) {
     static struct list list;
     char name[64];
     list_generate(&list, first_seed + (unsigned long long)i, options->actions);
+    if (options->alternate) list.runs_in = i / 2 % 2 ? RUNS_IN_GUARDIAN : RUNS_IN_BARE;
+    if (options->kill_anytime || i % KILLS_EVERY == KILLS_EVERY - 1)
+      list_add_kills(&list, first_seed + (unsigned long long)i);
     (void)snprintf(name, sizeof name, "seed-%llu-list-%ld", options->seed, i);
     if (!try_list(options, name, &list, &settings, &shared->jobs[job])) {
       fine = false;
@@ -166,7 +167,9 @@ static bool run_job(const struct options *options, int job, const char *scratch,
 static bool run_jobs(const struct options *options, struct tally *sum) {
   char scratch[64];
   bool fine = true;
-  (void)snprintf(scratch, sizeof scratch, "%s/fc-model.XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+  const char *place = getenv("TMPDIR");
+  if (!place || !*place || strlen(place) > PLACE_MAX) place = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+  (void)snprintf(scratch, sizeof scratch, "%s/fc-model.XXXXXX", place);
   struct shared *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED || !mkdtemp(scratch)) {
     perror("model: cannot start");
@@ -195,7 +198,7 @@ static bool run_jobs(const struct options *options, struct tally *sum) {
     if (one->fewest && (!sum->fewest || one->fewest < sum->fewest)) sum->fewest = one->fewest;
     if (one->most > sum->most) sum->most = one->most;
   }
-  (void)nftw(scratch, remove_entry, 16, FTW_DEPTH | FTW_PHYS); /* in /dev/shm; what cannot go is no failure */
+  (void)nftw(scratch, remove_entry, 16, FTW_DEPTH | FTW_PHYS); /* what cannot go is no failure */
   return fine;
 }
 
@@ -238,28 +241,49 @@ static bool built(const struct options *options) {
   return true;
 }
 
-static int usage(void) {
-  fprintf(stderr, "usage: model [--lists N] [--seed S] [--actions K] [--mode bare|guardian|both] [--jobs N]\n"
-                  "             [--list-file FILE]... [--build DIR] [--fixed DIR] [--keep DIR] [--kill-anytime]\n"
-                  "             [--self-check] [-v]\n");
-  return 2;
+static void help(FILE *out) {
+  fputs(
+      "usage: model [OPTION...]\n"
+      "Runs random lists of actions by real processes under filecleanup, beside a plain model of who owns which name:\n"
+      "what must stay and is missing, what must go and is there, and what a program sees otherwise, is a violation.\n"
+      "  --lists N          so many random lists (1000)\n"
+      "  --seed S           which ones (1): the same seed makes the same lists\n"
+      "  --seconds T        no list begins after T seconds (0: no limit); for hours: --lists 100000000 --seconds 36000\n"
+      "  --actions K        about so many actions in a list (30)\n"
+      "  --mode WHICH       bare (LD_PRELOAD), guardian (filecleanup run), both, or each: one or the other by turns\n"
+      "                     (each; the fixed lists run in both)\n"
+      "  --kill-anytime     processes are killed inside actions in every list, not in one of eight\n"
+      "  --jobs N           so many lists at once (two for each processor)\n"
+      "  --list-file FILE   this list and no random ones; again for more (tests/model/actions.h has the language)\n"
+      "  --fixed DIR        the lists in *.list run first (tests/model/lists)\n"
+      "  --build DIR        what is tested\n"
+      "  --keep DIR         where a list that failed is kept, made as short as it still fails (the build directory)\n"
+      "  --self-check       asks whether the judge is any good: a cleaner without one of the rules must be found guilty\n"
+      "  -v, --verbose      each action as it is done\n"
+      "Status: 0 all is well, 1 a list failed, 2 usage, 77 nothing to test is built.\n",
+      out);
 }
 
 int main(int argc, char **argv) {
   static const struct option longs[] = {
-      {"lists", 1, NULL, 'l'}, {"seed", 1, NULL, 's'},         {"actions", 1, NULL, 'a'},    {"mode", 1, NULL, 'm'},
-      {"jobs", 1, NULL, 'j'},  {"list-file", 1, NULL, 'f'},    {"build", 1, NULL, 'b'},      {"fixed", 1, NULL, 'x'},
-      {"keep", 1, NULL, 'k'},  {"kill-anytime", 0, NULL, 'K'}, {"self-check", 0, NULL, 'S'}, {"verbose", 0, NULL, 'v'},
-      {NULL, 0, NULL, 0}};
-  static struct options options = {.lists = 1000, .seed = 1, .actions = 30, .bare = true, .guardian = true};
+      {"lists", 1, NULL, 'l'},     {"seconds", 1, NULL, 't'},      {"seed", 1, NULL, 's'},
+      {"actions", 1, NULL, 'a'},   {"mode", 1, NULL, 'm'},         {"jobs", 1, NULL, 'j'},
+      {"list-file", 1, NULL, 'f'}, {"build", 1, NULL, 'b'},        {"fixed", 1, NULL, 'x'},
+      {"keep", 1, NULL, 'k'},      {"kill-anytime", 0, NULL, 'K'}, {"self-check", 0, NULL, 'S'},
+      {"help", 0, NULL, 'h'},      {"verbose", 0, NULL, 'v'},      {NULL, 0, NULL, 0}};
+  static struct options options = {
+      .lists = 1000, .seed = 1, .actions = 30, .bare = true, .guardian = true, .alternate = true};
   char fixed[512], build[PATH_MAX], commas[3][32];
   options.build = FC_BUILD_DIR;
-  options.keep = NULL; /* beside what was tested */
-  options.jobs = (int)sysconf(_SC_NPROCESSORS_ONLN);
+  options.keep = NULL;                                   /* beside what was tested */
+  options.jobs = 2 * (int)sysconf(_SC_NPROCESSORS_ONLN); /* a list waits for its processes half of the time */
   (void)snprintf(fixed, sizeof fixed, "%.*slists", (int)(path_leaf(__FILE__) - __FILE__), __FILE__);
   for (int c; (c = getopt_long(argc, argv, "v", longs, NULL)) != -1;) switch (c) {
     case 'l':
       options.lists = atol(optarg);
+      break;
+    case 't':
+      options.seconds = atol(optarg);
       break;
     case 's':
       options.seed = strtoull(optarg, NULL, 10);
@@ -270,6 +294,7 @@ int main(int argc, char **argv) {
     case 'm':
       options.bare = strcmp(optarg, "guardian") != 0;
       options.guardian = strcmp(optarg, "bare") != 0;
+      options.alternate = strcmp(optarg, "each") == 0;
       break;
     case 'j':
       options.jobs = atoi(optarg);
@@ -297,10 +322,17 @@ int main(int argc, char **argv) {
     case 'v':
       options.verbose = true;
       break;
+    case 'h':
+      help(stdout);
+      return 0;
     default:
-      return usage();
+      help(stderr);
+      return 2;
     }
-  if (optind < argc || options.actions < 1 || options.actions > ACTIONS_MAX - 40) return usage();
+  if (optind < argc || options.actions < 1 || options.actions > ACTIONS_MAX - 40) {
+    help(stderr);
+    return 2;
+  }
   if (!realpath(options.build, build)) {
     fprintf(stderr, "model: %s: %s\n", options.build, strerror(errno));
     return 77;
@@ -309,21 +341,31 @@ int main(int argc, char **argv) {
   if (!options.keep) options.keep = build;
   if (!built(&options)) return 77;
   if (fixed[0]) add_fixed_lists(&options, fixed);
-  if (options.jobs < 1 || options.jobs > JOBS_MAX || options.verbose || options.self_check) options.jobs = 1;
+  if (options.jobs < 1 || options.jobs > JOBS_MAX || options.verbose) options.jobs = 1;
   (void)signal(SIGPIPE, SIG_IGN);
+  (void)setvbuf(stdout, NULL, _IOLBF, 0); /* the jobs' lines, whole and as they come */
 
   struct tally sum = {0};
+  const time_t began = time(NULL);
   const bool fine = run_jobs(&options, &sum);
+  const long seconds = (long)(time(NULL) - began);
   if (options.self_check) return fine ? 0 : 1;
   const long wrong = sum.faults[FAULT_WRONG], leaks = sum.faults[FAULT_LEAK] + sum.leaks;
   printf("model: %s lists, %s actions, %d-%d processes, %ld wrong deletions, %ld leaks%s, %ld undecided (may), %s "
          "genuine deletions\n",
          with_commas(sum.lists, commas[0]), with_commas(sum.actions, commas[1]), sum.fewest, sum.most, wrong, leaks,
-         options.kill_anytime ? " (excused: killed inside an action)" : "", sum.undecided,
-         with_commas(sum.deletions, commas[2]));
+         sum.leaks ? " (excused: killed inside an action)" : "", sum.undecided, with_commas(sum.deletions, commas[2]));
+  printf("model: %ld s, %ld lists a second on %d at once\n", seconds, sum.lists / (seconds > 0 ? seconds : 1),
+         options.jobs);
   if (sum.faults[FAULT_STRANGER] || sum.faults[FAULT_ANSWER] || sum.faults[FAULT_STUCK])
     printf("model: also %ld strangers, %ld wrong answers, %ld stuck\n", sum.faults[FAULT_STRANGER],
            sum.faults[FAULT_ANSWER], sum.faults[FAULT_STUCK]);
+  const long harmed =
+      wrong + sum.faults[FAULT_LEAK] + sum.faults[FAULT_STRANGER] + sum.faults[FAULT_ANSWER] + sum.faults[FAULT_STUCK];
+  (void)snprintf(fixed, sizeof fixed, "seed %llu%s", options.seed,
+                 options.kill_anytime ? ", killed inside actions" : "");
+  FCT_ROW("model", fixed, "killed inside an action", {"lists", (unsigned long long)sum.lists},
+          {"violations", (unsigned long long)harmed}, {"leaks", (unsigned long long)sum.leaks});
   const bool too_late = sum.late > 2 + sum.lists / 200;
   if (sum.late > 0)
     printf("model: %ld ends of a session needed one more start%s\n", sum.late, too_late ? ": too many" : "");

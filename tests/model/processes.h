@@ -35,17 +35,29 @@ struct crew {
   char root[ROOT_SIZE];
   const char *build; /* where the command, the shim and the probes are */
   enum engine engine;
+  struct policy policy;
   int listener;
   struct worker workers[PROCESSES_MAX];
   struct worker guardians[SESSIONS_MAX];
 };
 
-bool crew_open(struct crew *crew, const char *root, const char *build, enum engine engine);
-void crew_close(struct crew *crew); /* kills what is left */
+bool crew_open(struct crew *crew, const char *root, const char *build, enum engine engine, const struct policy *policy);
+void crew_close(struct crew *crew); /* kills what is left, but for the outsider, who serves the next list too */
 
 /* Starts a worker: `session` -1 is the outsider. False: said in outcome. */
 bool crew_start(struct crew *crew, int number, int session, struct outcome *outcome);
+bool crew_meet_nested(struct crew *crew, int number, int session, struct outcome *outcome); /* and its guardian */
 bool crew_meet(struct crew *crew, int number, struct outcome *outcome); /* takes the hello of a new process or image */
+
+/* A pass of the sweeper over each live session, in a process of its own; kill_us >= 0: which is killed so late. */
+bool crew_sweep(struct crew *crew, long kill_us, struct outcome *outcome);
+/* Each live session's journal is made short, in a process of its own; kill_us as above. */
+bool crew_checkpoint(struct crew *crew, long kill_us, struct outcome *outcome);
+bool crew_sweep_command(struct crew *crew, struct outcome *outcome); /* filecleanup sweep */
+/* `filecleanup VERB PATH`, of a path below the root as it is called on disk. */
+bool crew_command(struct crew *crew, const char *verb, const char *path, struct outcome *outcome);
+/* `filecleanup end` of a named session; held: a process of it lives. */
+bool crew_end(struct crew *crew, int session, bool held, struct outcome *outcome);
 
 bool crew_tell(struct crew *crew, int number, const char *line);
 /* The answer: `error` 0 or errno, `made` the name that was made. */

@@ -28,7 +28,7 @@ static enum sure holds_only_tracked(const struct model *m, int session, const ch
       if (rules_reserved(m, session, path) != NO) all = sure_and(all, MAYBE);
       continue;
     }
-    enum sure one = NO;
+    enum sure one = rules_leaked(m, path) ? MAYBE : NO;
     for (int i = 0; i < m->claim_count; i++) {
       const struct claim *claim = &m->claims[i];
       if (strcmp(claim->path, path) != 0 || !claim_holds(m, claim)) continue;
@@ -44,7 +44,7 @@ static enum sure holds_only_tracked(const struct model *m, int session, const ch
 static enum sure on_own_ground(const struct model *m, const struct claim *claim) {
   char parent[PATH_SIZE], top[PATH_SIZE];
   path_parent(claim->path, parent);
-  if (strcmp(parent, "base") == 0 || m->without == RULE_N3) return YES;
+  if (strcmp(parent, "base") == 0 || m->policy.track_all || m->without == RULE_N3) return YES;
   enum sure own = NO, shared = fresh(m, claim);
   for (int i = 0; i < m->claim_count; i++) {
     const struct claim *dir = &m->claims[i];
@@ -56,6 +56,25 @@ static enum sure on_own_ground(const struct model *m, const struct claim *claim)
   }
   top_of(claim->path, top);
   return sure_or(own, sure_and(shared, holds_only_tracked(m, claim->session, top)));
+}
+
+/* A glob as fnmatch(FNM_PATHNAME) reads it, as far as the lists go: a star is any text without a slash. */
+static bool glob_is(const char *glob, const char *text) {
+  if (*glob == '\0') return *text == '\0';
+  if (*glob != '*') return *glob == *text && glob_is(glob + 1, text + 1);
+  for (;; text++) {
+    if (glob_is(glob + 1, text)) return true;
+    if (*text == '\0' || *text == '/') return false;
+  }
+}
+
+/* KEEP: the glob matches the name, or that of a directory above it. */
+static bool is_kept(const struct model *m, const char *path) {
+  char at[PATH_SIZE];
+  if (!m->policy.keep[0] || m->without == RULE_KEEP_GLOB) return false;
+  for (path_set(at, path); path_below(at, "base"); path_parent(at, at))
+    if (glob_is(m->policy.keep, at + strlen("base/"))) return true;
+  return false;
 }
 
 /* N4: the name that this one would be a companion of; false when it has not that form. */
@@ -92,23 +111,25 @@ static enum sure claim_verdict(const struct model *m, const struct claim *claim)
 static enum sure is_companion(const struct model *m, const struct claim *claim) {
   char owner[PATH_SIZE];
   if (m->without == RULE_N4 || !companion_of(claim->path, owner) || world_find(&m->world, owner) < 0) return NO;
-  enum sure stays = YES;
+  enum sure stays = rules_leaked(m, owner) ? MAYBE : YES;
   for (int i = 0; i < m->claim_count; i++) {
     const struct claim *other = &m->claims[i];
     if (strcmp(other->path, owner) != 0 || !claim_holds(m, other)) continue;
+    if (is_kept(m, other->path) && m->without == RULE_KEEP_COMPANION) return NO;
     stays = sure_and(stays, other->session == claim->session ? sure_not(claim_verdict(m, other)) : MAYBE);
   }
   return world_kind(&m->world, owner) == KIND_FILE ? stays : sure_and(stays, MAYBE);
 }
 
 static enum sure claim_verdict(const struct model *m, const struct claim *claim) {
-  if (!claim_holds(m, claim)) return NO;
+  if (!claim_holds(m, claim) || is_kept(m, claim->path)) return NO;
   return sure_and(claim->sure, sure_and(on_own_ground(m, claim), sure_not(is_companion(m, claim))));
 }
 
 /* A live session that used this name inherits it. */
 static enum sure heir_of(const struct model *m, const struct claim *claim, int *heir) {
   enum sure found = NO;
+  bool doubtful = false; /* the first use of several may be the one that counts */
   if (m->without == RULE_HAND_OVER) return NO;
   for (int i = 0; i < m->use_count; i++) {
     const struct use *use = &m->uses[i];
@@ -118,16 +139,20 @@ static enum sure heir_of(const struct model *m, const struct claim *claim, int *
     const struct session *heirs = &m->sessions[use->session];
     const bool plain = !use->odd && heirs->cleared <= use->at && heirs->maybe_cleared <= use->at;
     const enum sure sure = name && object && plain ? YES : name || object ? MAYBE : NO;
+    doubtful |= sure == MAYBE;
     if (sure > found) {
       found = sure;
       *heir = use->session;
     }
   }
-  return found;
+  return doubtful ? sure_and(found, MAYBE) : found;
 }
 
 static void reap_file(struct model *m, const struct claim *claim, enum sure verdict) {
   int heir = -1;
+  for (int i = 1; i < PROCESSES_MAX; i++)
+    if (m->processes[i].open == claim->object + 1 && model_other_lives(m, claim->session))
+      verdict = sure_and(verdict, MAYBE); /* see is_deferred */
   const enum sure handed = sure_and(verdict, heir_of(m, claim, &heir));
   const enum sure free = heir < 0 ? NO : sure_not(rules_reserved(m, heir, claim->path)); /* N1 holds for the heir too */
   if (handed != NO) {
@@ -145,12 +170,28 @@ static void reap_file(struct model *m, const struct claim *claim, enum sure verd
 }
 
 static bool may_be_gone(const struct model *m, const char *path) {
+  if (rules_leaked(m, path)) return true;
   for (int i = 0; i < m->may_count; i++)
     if (strcmp(m->may[i], path) == 0) return true;
   return false;
 }
 
+/* DIRS=recursive: what no hook of the session saw in its directory goes along, unless it was born before that. */
+static void reap_unseen(struct model *m, const struct claim *dir, int session, enum sure verdict) {
+  if (m->policy.dirs != DIRS_RECURSIVE || verdict == NO) return;
+  for (int i = 0; i < m->world.name_count; i++) {
+    const struct name *name = &m->world.names[i];
+    const bool before = name->object < dir->object && m->without != RULE_RECURSIVE_BORN;
+    if (!path_below(name->path, dir->path) || before) continue;
+    if (m->makers[name->object] == session + 1 && !m->unseen[name->object]) continue;
+    if (is_kept(m, name->path) || may_be_gone(m, name->path)) continue;
+    if (m->may_count < NAMES_MAX) path_set(m->may[m->may_count++], name->path);
+  }
+}
+
 static void reap_dir(struct model *m, const struct claim *claim, enum sure verdict) {
+  if (m->policy.dirs == DIRS_KEEP && m->without != RULE_DIRS_KEEP) return;
+  reap_unseen(m, claim, claim->session, verdict);
   enum sure empty = YES;
   for (int i = 0; i < m->world.name_count; i++)
     if (path_below(m->world.names[i].path, claim->path))
@@ -215,13 +256,21 @@ static void spare_link_targets(const struct model *m, int session, const struct 
         verdicts[i] = sure_and(verdicts[i], MAYBE);
 }
 
-void model_reap(struct model *m, int session) {
-  static struct claim own[CLAIMS_MAX];
-  static enum sure verdicts[CLAIMS_MAX];
+static bool deletes(const struct model *m, int session) {
+  switch (m->policy.on_exit) {
+  case ON_EXIT_KEEP:
+  case ON_EXIT_REPORT:
+    return m->without == RULE_ON_EXIT_KEEP;
+  case ON_EXIT_KEEP_ON_FAILURE:
+    return (!m->sessions[session].failed && !m->policy.named) || m->without == RULE_ON_EXIT_FAILURE;
+  default:
+    return true;
+  }
+}
+
+/* What the session claims, and what is to become of it. */
+static int judge_claims(const struct model *m, int session, struct claim *own, enum sure *verdicts) {
   int count = 0;
-  m->gone_count = 0;
-  m->may_count = 0;
-  m->sessions[session].live = false;
   /* All is judged before anything goes: a name must not lose its ground to the order of deletion. */
   for (int i = 0; i < m->claim_count; i++)
     if (m->claims[i].session == session && claim_holds(m, &m->claims[i])) {
@@ -229,6 +278,119 @@ void model_reap(struct model *m, int session) {
       verdicts[count++] = claim_verdict(m, &m->claims[i]);
     }
   spare_link_targets(m, session, own, verdicts, count);
+  return count;
+}
+
+/* A live neighbour that uses a name keeps it from a sweep. Who else lives may have or take a directory; and what one
+ * pass leaves may be what the next one was waiting for. */
+static enum sure sweep_verdict(const struct model *m, const struct claim *claim, enum sure verdict, int dying) {
+  int heir = -1;
+  const enum sure used = m->without == RULE_SWEEP_USED ? NO : heir_of(m, claim, &heir);
+  char parent[PATH_SIZE], owner[PATH_SIZE];
+  path_parent(claim->path, parent);
+  const bool plain = strcmp(parent, "base") == 0 && !companion_of(claim->path, owner) &&
+                     world_kind(&m->world, claim->path) != KIND_DIR;
+  int names = 0;
+  for (int i = 1; i < PROCESSES_MAX && m->without != RULE_SWEEP_OPEN; i++)
+    if ((m->processes[i].live || i == dying) && m->processes[i].open == claim->object + 1) return NO;
+  for (int i = 0; i < m->world.name_count; i++) names += m->world.names[i].object == claim->object;
+  if (names > 1) verdict = sure_and(verdict, MAYBE); /* the removal of one makes the others young */
+  if (model_other_lives(m, claim->session) && !plain) verdict = sure_and(verdict, MAYBE);
+  return sure_and(verdict, sure_not(used));
+}
+
+static void sweep_name(struct model *m, const struct claim *claim, enum sure verdict) {
+  if (verdict == YES) {
+    m->gone[m->gone_count++] = m->world.names[world_find(&m->world, claim->path)];
+    const bool is_dir = world_kind(&m->world, claim->path) == KIND_DIR;
+    world_remove(&m->world, claim->path);
+    if (!is_dir) claim_drop(m, claim->session, claim->path); /* see on_own_ground */
+  } else if (verdict == MAYBE && !may_be_gone(m, claim->path)) {
+    path_set(m->may[m->may_count++], claim->path);
+  }
+}
+
+/* By this pass, or by that of a neighbour, which may have been before. */
+static bool may_be_swept(const struct model *m, int session, const char *path) {
+  for (int s = 0; s < SESSIONS_MAX; s++)
+    if (s != session && m->sessions[s].live && rules_tracked(m, s, path) != NO) return true;
+  return may_be_gone(m, path);
+}
+
+/* How a live session loses names: a pass, maybe a killed one before it; or the end of a scope. */
+struct pass {
+  bool killed;
+  bool scope;
+  int process; /* scope: of this process, 0: of all */
+  int dying;   /* scope: who looks, and still has open what it had */
+};
+
+static void sweep_session(struct model *m, int session, struct pass pass) {
+  static struct claim own[CLAIMS_MAX];
+  static enum sure verdicts[CLAIMS_MAX];
+  const int count = judge_claims(m, session, own, verdicts);
+  for (int i = 0; i < count; i++) {
+    verdicts[i] = sweep_verdict(m, &own[i], verdicts[i], pass.dying);
+    if (pass.killed) verdicts[i] = sure_and(verdicts[i], MAYBE);
+    if (pass.process && own[i].process != pass.process) verdicts[i] = NO;
+  }
+  for (int i = 0; i < count; i++) {
+    const enum kind kind = world_kind(&m->world, own[i].path);
+    if (kind == KIND_FILE || (kind == KIND_LINK && (pass.scope || m->without == RULE_SWEEP_LINKS)))
+      sweep_name(m, &own[i], verdicts[i]);
+  }
+  for (size_t length = PATH_SIZE; length > 0 && m->policy.dirs != DIRS_KEEP; length--)
+    for (int i = 0; i < count; i++) {
+      if (strlen(own[i].path) != length || world_find(&m->world, own[i].path) < 0 ||
+          world_kind(&m->world, own[i].path) != KIND_DIR)
+        continue;
+      enum sure empty = YES;
+      for (int n = 0; n < m->world.name_count; n++)
+        if (path_below(m->world.names[n].path, own[i].path))
+          empty = sure_and(empty, may_be_swept(m, session, m->world.names[n].path) ? MAYBE : NO);
+      sweep_name(m, &own[i], sure_and(verdicts[i], empty));
+    }
+}
+
+void model_sweep(struct model *m, bool killed) {
+  m->gone_count = 0;
+  m->may_count = 0;
+  m->pass_killed = killed;
+  const enum rule rule = m->without;
+  if (rule == RULE_SWEEP_PUT_BACK && killed) m->without = RULE_IDENTITY;
+  for (int s = 0; s < SESSIONS_MAX; s++)
+    if (m->sessions[s].live) sweep_session(m, s, (struct pass){.killed = killed});
+  m->without = rule;
+}
+
+void model_scope_ends(struct model *m, int session, int process) {
+  m->gone_count = 0;
+  m->may_count = 0;
+  const bool is_leader = m->sessions[session].leader == process || m->without == RULE_SCOPE_LEADER;
+  if (m->policy.scope == SCOPE_SESSION || (m->policy.scope == SCOPE_LEADER && !is_leader) || !deletes(m, session) ||
+      (m->policy.scope == SCOPE_PROCESS && m->policy.on_exit == ON_EXIT_KEEP_ON_FAILURE))
+    return;
+  const bool of_all = m->policy.scope == SCOPE_LEADER || m->without == RULE_SCOPE_OWN;
+  sweep_session(m, session, (struct pass){.scope = true, .process = of_all ? 0 : process, .dying = process});
+}
+
+/* What its last process had open may look like in use, while it dies, beside a neighbour: the next end or start looks
+ * at everything again. */
+static bool is_deferred(const struct model *m, int session) {
+  for (int i = 1; i < PROCESSES_MAX && model_other_lives(m, session); i++)
+    for (int c = 0; m->processes[i].open && c < m->claim_count; c++)
+      if (m->claims[c].session == session && m->claims[c].object + 1 == m->processes[i].open) return true;
+  return false;
+}
+
+void model_reap(struct model *m, int session) {
+  static struct claim own[CLAIMS_MAX];
+  static enum sure verdicts[CLAIMS_MAX];
+  m->gone_count = 0;
+  m->may_count = 0;
+  m->sessions[session].live = false;
+  const bool deferred = m->sessions[session].deferred = is_deferred(m, session);
+  const int count = deletes(m, session) ? judge_claims(m, session, own, verdicts) : 0;
   for (int i = m->claim_count - 1; i >= 0; i--)
     if (m->claims[i].session == session) m->claims[i] = m->claims[--m->claim_count];
   for (int i = 0; i < count; i++)
@@ -238,4 +400,7 @@ void model_reap(struct model *m, int session) {
       if (strlen(own[i].path) == length && world_find(&m->world, own[i].path) >= 0 &&
           world_kind(&m->world, own[i].path) == KIND_DIR)
         reap_dir(m, &own[i], verdicts[i]);
+  if (deferred)
+    for (int i = 0; i < m->may_count; i++)
+      if (world_find(&m->world, m->may[i]) >= 0) m->leaked[world_object(&m->world, m->may[i])] = true;
 }

@@ -24,6 +24,11 @@ static struct claim *claim_find(struct model *m, int session, const char *path) 
   return NULL;
 }
 
+bool rules_leaked(const struct model *m, const char *path) {
+  const int object = world_object(&m->world, path);
+  return object >= 0 && m->leaked[object];
+}
+
 enum sure rules_tracked(const struct model *m, int session, const char *path) {
   const struct claim *claim = claim_find((struct model *)m, session, path);
   return claim && claim_holds(m, claim) ? claim->sure : NO;
@@ -55,6 +60,7 @@ static void claims_limit(struct model *m, int session, const char *dir, enum sur
 /* A name that another session tracks is neither ours nor the user's. */
 static enum sure untracked(const struct model *m, int session, const char *path) {
   const enum sure ours = rules_tracked(m, session, path);
+  if (ours == NO && rules_leaked(m, path)) return MAYBE;
   for (int other = 0; other < SESSIONS_MAX; other++)
     if (other != session && ours == NO && rules_tracked(m, other, path) != NO) return MAYBE;
   return sure_not(ours);
@@ -62,12 +68,16 @@ static enum sure untracked(const struct model *m, int session, const char *path)
 
 /* ---- N1 ---- */
 
-static void reserve(struct model *m, int session, const char *path, enum sure sure) {
-  if (sure == NO || !in_base(path) || m->without == RULE_N1) return;
+static void reserve_anywhere(struct model *m, int session, const char *path, enum sure sure) {
+  if (sure == NO || m->without == RULE_N1) return;
   if (m->reserve_count == RESERVES_MAX) model_confused("too many reserved names", path);
   struct reserve *r = &m->reserves[m->reserve_count++];
   *r = (struct reserve){session, sure, ""};
   path_set(r->path, path);
+}
+
+static void reserve(struct model *m, int session, const char *path, enum sure sure) {
+  if (in_base(path)) reserve_anywhere(m, session, path, sure);
 }
 
 enum sure rules_reserved(const struct model *m, int session, const char *path) {
@@ -108,6 +118,14 @@ void rules_moved(struct model *m, const char *from, const char *to) {
     m->moved[m->moved_count] = (struct moved_out){m->moved[i].session, MAYBE, ""};
     top_of(to, m->moved[m->moved_count++].top);
   }
+  for (int i = 0, count = m->asked_count; i < count; i++) {
+    struct asked *asked = &m->asked[i];
+    if (!at_or_below(asked->path, from) && !at_or_below(asked->path, to)) continue;
+    asked->sure = MAYBE; /* the request goes along with the directory, or stays with the name */
+    if (!in_base(to) || !at_or_below(asked->path, from) || m->asked_count == ASKED_MAX) continue;
+    m->asked[m->asked_count] = *asked;
+    path_replace_prefix(m->asked[m->asked_count++].path, from, to);
+  }
   for (int i = 0, count = m->use_count; i < count; i++) {
     struct use *use = &m->uses[i];
     if (at_or_below(use->path, from) && m->use_count < USES_MAX) {
@@ -123,7 +141,7 @@ void rules_moved(struct model *m, const char *from, const char *to) {
     if (!path_below(m->reserves[i].path, from)) continue;
     path_set(path, m->reserves[i].path);
     path_replace_prefix(path, from, to);
-    reserve(m, m->reserves[i].session, path, MAYBE);
+    reserve_anywhere(m, m->reserves[i].session, path, MAYBE); /* outside too: the directory may come back */
   }
 }
 
@@ -183,20 +201,51 @@ static void data_may_have_moved(struct model *m, int process, const char *path, 
 
 /* ---- events ---- */
 
+static enum sure asked_for(const struct model *m, int session, const char *path) {
+  enum sure sure = NO;
+  for (int i = 0; i < m->asked_count; i++)
+    if (m->asked[i].session == session && at_or_below(path, m->asked[i].path)) sure = sure_or(sure, m->asked[i].sure);
+  return sure;
+}
+
 void rules_created(struct model *m, int process, const char *path, enum sure proof) {
   const int session = m->processes[process].session;
   if (session < 0 || !in_base(path)) return;
-  claim_add(m, session, process, path, sure_and(proof, sure_not(rules_reserved(m, session, path))));
+  const enum sure users = sure_or(asked_for(m, session, path), rules_reserved(m, session, path));
+  claim_add(m, session, process, path, sure_and(proof, sure_not(users)));
 }
 
-void rules_truncated(struct model *m, int process, const char *path, enum sure proof) {
+/* N5 for O_TMPFILE: the session made the object, but data of the user's that moved since may be in it. */
+void rules_link_held(struct model *m, int process, const char *to, enum sure proof) {
+  const struct process *p = &m->processes[process];
+  const struct session *session = &m->sessions[p->session];
+  enum sure fresh_still = p->held_at <= session->maybe_cleared ? MAYBE : YES;
+  if (p->held_at <= session->cleared) fresh_still = NO;
+  if (m->without == RULE_TMPFILE) fresh_still = YES;
+  rules_created(m, process, to, sure_and(proof, fresh_still));
+}
+
+void rules_asked(struct model *m, const char *path, bool keep) {
+  if (m->without == (keep ? RULE_KEEP : RULE_UNTRACK)) return;
+  for (int s = 0; s < SESSIONS_MAX; s++) {
+    if (!m->sessions[s].live) continue;
+    claims_limit(m, s, path, NO);
+    if (!keep) continue;
+    reserve(m, s, path, YES);
+    if (m->asked_count == ASKED_MAX) model_confused("asked too often", path);
+    m->asked[m->asked_count] = (struct asked){s, YES, ""};
+    path_set(m->asked[m->asked_count++].path, path);
+  }
+}
+
+static void truncated(struct model *m, int process, const char *path, enum sure proof) {
   const int session = m->processes[process].session;
   if (session < 0 || !world_is_full_file(&m->world, path)) return;
   /* Through a symbolic link nobody can say whose file that was: not the user's for sure, not the session's either. */
   data_may_have_moved(m, process, path, proof == YES ? untracked(m, session, path) : proof);
 }
 
-void rules_removed(struct model *m, int process, const char *path, enum sure proof) {
+static void removed(struct model *m, int process, const char *path, enum sure proof) {
   const int session = m->processes[process].session;
   if (session < 0 || !in_base(path)) return;
   const enum sure users = sure_and(proof, untracked(m, session, path));
@@ -211,13 +260,18 @@ void rules_removed(struct model *m, int process, const char *path, enum sure pro
     claims_limit(m, session, path, MAYBE);
 }
 
-void rules_used(struct model *m, int process, const char *path, bool odd) {
+static void used(struct model *m, int process, const char *path, bool odd) {
   const int session = m->processes[process].session;
   if (session < 0 || !in_base(path)) return;
   if (m->use_count == USES_MAX) model_confused("too many uses", path);
   struct use *use = &m->uses[m->use_count++];
   *use = (struct use){session, world_object(&m->world, path), m->clock, odd, ""};
   path_set(use->path, path);
+}
+
+static bool is_within(const struct model *m, int session, int outer) {
+  while (session >= 0 && session != outer) session = m->sessions[session].outer - 1;
+  return session == outer && session >= 0;
 }
 
 void rules_linked(struct model *m, int process, const char *from, const char *to, enum sure proof) {
@@ -230,6 +284,8 @@ void rules_linked(struct model *m, int process, const char *from, const char *to
       own_inode = sure_or(own_inode, m->claims[i].sure);
   if (own_inode != NO && m->without != RULE_N5 && rules_tracked(m, session, from) != YES)
     own_inode = MAYBE; /* its own under another name, but not surely under the one that it linked */
+  const int object = world_object(&m->world, from);
+  if (m->nameless[object] && is_within(m, m->makers[object] - 1, session)) own_inode = sure_or(own_inode, MAYBE);
   own_inode = sure_and(own_inode, fresh(m, session, from));
   rules_created(m, process, to, sure_and(proof, own_inode));
 }
@@ -241,25 +297,26 @@ static void claims_move(struct model *m, int session, const char *from, const ch
       path_replace_prefix(m->claims[i].path, from, to);
 }
 
-void rules_renamed(struct model *m, int process, const char *from, const char *to, enum sure proof) {
+static void renamed(struct model *m, int process, const char *from, const char *to, enum sure proof) {
   const int session = m->processes[process].session;
   if (session < 0) return;
   const bool onto = world_find(&m->world, to) >= 0;
   const enum sure onto_users = onto && in_base(to) ? untracked(m, session, to) : NO;
   const enum sure is_fresh = fresh(m, session, from);
   if (in_base(from)) reserve_moved(m, session, from);
-  if (onto) rules_removed(m, process, to, proof);
+  if (onto) removed(m, process, to, proof);
   /* Only what still stands there moves: an outsider may have taken the name. */
   if (rules_tracked(m, session, from) == NO) claim_drop(m, session, from);
   claims_limit(m, session, to, NO); /* what was claimed at the new name has been replaced */
   if (!in_base(from)) return;
   /* Brought onto a name of the user's (now, or since N1) it is the user's, with all that it brings along. */
-  const enum sure limit = sure_and(is_fresh, sure_and(sure_not(onto_users), sure_not(rules_reserved(m, session, to))));
+  const enum sure users = in_base(to) ? sure_or(rules_reserved(m, session, to), asked_for(m, session, to)) : NO;
+  const enum sure limit = sure_and(is_fresh, sure_and(sure_not(onto_users), sure_not(users)));
   claims_limit(m, session, from, sure_and(in_base(to) ? limit : NO, proof));
   claims_move(m, session, from, to);
 }
 
-void rules_exchanged(struct model *m, int process, const char *a, const char *b, enum sure proof) {
+static void exchanged(struct model *m, int process, const char *a, const char *b, enum sure proof) {
   const int session = m->processes[process].session;
   if (session < 0) return;
   const enum sure own_a = in_base(a) ? rules_tracked(m, session, a) : NO;
@@ -283,4 +340,41 @@ void rules_exchanged(struct model *m, int process, const char *a, const char *b,
   claims_move(m, session, a, "base/exchanged now");
   claims_move(m, session, b, a);
   claims_move(m, session, "base/exchanged now", b);
+}
+
+/* ---- nested sessions: what goes is told to all that a process is in, what is made to the innermost ---- */
+
+static bool next_outer(struct model *m, int process) {
+  int *session = &m->processes[process].session;
+  *session = m->sessions[*session].outer - 1;
+  return *session >= 0;
+}
+
+#define IN_EACH_SESSION(call)                                                                                          \
+  do {                                                                                                                 \
+    const int own = m->processes[process].session;                                                                     \
+    if (own < 0) break;                                                                                                \
+    do call;                                                                                                           \
+    while (next_outer(m, process));                                                                                    \
+    m->processes[process].session = own;                                                                               \
+  } while (0)
+
+void rules_truncated(struct model *m, int process, const char *path, enum sure proof) {
+  IN_EACH_SESSION(truncated(m, process, path, proof));
+}
+
+void rules_removed(struct model *m, int process, const char *path, enum sure proof) {
+  IN_EACH_SESSION(removed(m, process, path, proof));
+}
+
+void rules_used(struct model *m, int process, const char *path, bool odd) {
+  IN_EACH_SESSION(used(m, process, path, odd));
+}
+
+void rules_renamed(struct model *m, int process, const char *from, const char *to, enum sure proof) {
+  IN_EACH_SESSION(renamed(m, process, from, to, proof));
+}
+
+void rules_exchanged(struct model *m, int process, const char *a, const char *b, enum sure proof) {
+  IN_EACH_SESSION(exchanged(m, process, a, b, proof));
 }

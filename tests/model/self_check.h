@@ -15,6 +15,9 @@ struct self_check {
   unsigned long long first_seed;
   long lists;
   int actions;
+  char *const *files; /* the fixed lists, for rules whose absence shows in few random ones */
+  int file_count;
+  int job, jobs; /* of them each takes its share of the lists, and of the rules */
 };
 
 bool self_check(const struct self_check *check);

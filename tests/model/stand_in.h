@@ -18,8 +18,11 @@ struct stand_in {
   int created_count;
 };
 
-void stand_in_start(struct stand_in *stand_in, bool by_name, enum rule without);
-void stand_in_see(struct stand_in *stand_in, const struct action *action); /* a successful one */
+void stand_in_start(struct stand_in *stand_in, const struct policy *policy, bool by_name, enum rule without);
+void stand_in_see(struct stand_in *stand_in, const struct action *action);                       /* a successful one */
+void stand_in_sweep(struct stand_in *stand_in, const char *root, const struct aliases *aliases); /* has been seen */
+void stand_in_scope_ends(struct stand_in *stand_in, int session, int process, const char *root,
+                         const struct aliases *aliases);
 void stand_in_clean(struct stand_in *stand_in, int session, const char *root, const struct aliases *aliases);
 
 #endif

@@ -171,10 +171,36 @@ bool tree_has_leak(const struct model *m, const struct world *real) {
   return false;
 }
 
+/* A pass that was killed had captured it, the pass of a neighbour has removed its directory, which looked empty, and so
+ * it was given back to the base. Whether its session still knows it there is open. */
+static void find_given_back(struct model *m, const struct world *real) {
+  for (int i = 0; i < real->name_count; i++) {
+    const char *path = real->names[i].path;
+    const struct object *is = &real->objects[real->names[i].object];
+    char parent[PATH_SIZE];
+    path_parent(path, parent);
+    if (strcmp(parent, "base") != 0 || world_find(&m->world, path) >= 0) continue;
+    for (int n = 0; n < m->world.name_count; n++) {
+      const struct name *name = &m->world.names[n];
+      const struct object *was = &m->world.objects[name->object];
+      path_parent(name->path, parent);
+      if (strcmp(path_leaf(name->path), path_leaf(path)) != 0 || !may_be_gone(m, name->path) ||
+          world_find(real, name->path) >= 0 || world_find(real, parent) >= 0 || was->kind != is->kind ||
+          strcmp(was->text, is->text) != 0)
+        continue;
+      m->leaked[name->object] = true;
+      world_move(&m->world, name->path, path);
+      break;
+    }
+  }
+}
+
 void tree_judge(struct model *m, const struct world *real, bool leaks_are_faults, struct outcome *outcome) {
   for (int i = 0; i < m->gone_count; i++)
     if (world_find(real, m->gone[i].path) < 0) outcome->deletions++;
   outcome->undecided += m->may_count;
+  if (m->pass_killed) find_given_back(m, real);
+  m->pass_killed = false;
   judge_what_must_stay(m, real, outcome);
   judge_what_is_there(m, real, leaks_are_faults, outcome);
   m->gone_count = 0;

@@ -36,8 +36,8 @@ struct outcome {
   int actions, processes;
   int deletions;       /* names that the session's end took away, as they should be */
   int undecided;       /* names for which the model allows both */
-  int leaks;           /* leaks that are no fault: --kill-anytime */
-  char killed_in[800]; /* --kill-anytime: the last action that was not finished, and what became of it */
+  int leaks;           /* leaks that are no fault: after a kill inside an action */
+  char killed_in[800]; /* the last action that was not finished, and what became of it */
   int late;            /* ends of sessions that needed one more start: see driver.c, settle */
 };
 

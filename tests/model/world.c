@@ -147,13 +147,18 @@ void world_add_name(struct world *w, const char *path, int object) {
   name->object = object;
 }
 
-int world_add(struct world *w, const char *path, enum kind kind, const char *text) {
-  if (w->object_count == OBJECTS_MAX || strlen(text) >= TEXT_SIZE) model_confused("cannot add an object", path);
+int world_add_object(struct world *w, enum kind kind, const char *text) {
+  if (w->object_count == OBJECTS_MAX || strlen(text) >= TEXT_SIZE) model_confused("cannot add an object", text);
   struct object *object = &w->objects[w->object_count];
   object->kind = kind;
   memcpy(object->text, text, strlen(text) + 1);
-  world_add_name(w, path, w->object_count);
   return w->object_count++;
+}
+
+int world_add(struct world *w, const char *path, enum kind kind, const char *text) {
+  const int object = world_add_object(w, kind, text);
+  world_add_name(w, path, object);
+  return object;
 }
 
 void world_remove(struct world *w, const char *path) {

@@ -48,6 +48,7 @@ bool world_dir_empty(const struct world *w, const char *path);
 int world_resolve(const struct world *w, const char *path, bool follow_last, char out[PATH_SIZE], bool *odd);
 
 int world_add(struct world *w, const char *path, enum kind kind, const char *text); /* a new object; its number */
+int world_add_object(struct world *w, enum kind kind, const char *text);            /* without a name yet */
 void world_add_name(struct world *w, const char *path, int object);
 void world_remove(struct world *w, const char *path);
 void world_move(struct world *w, const char *from, const char *to); /* with everything below; `to` must be free */

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,7 +32,10 @@ struct place {
   int dirfd;
   char name[PATH_MAX];
   bool changed_dir;
+  bool raw; /* syscall() instead of the libc function */
 };
+
+static int nameless = -1; /* what tmpfile has opened */
 
 static void connect_to_driver(const char *number) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -45,19 +49,25 @@ static void connect_to_driver(const char *number) {
 }
 
 static int place_take(struct place *place, char style, const char *path, bool second) {
-  *place = (struct place){.dirfd = AT_FDCWD};
+  *place = (struct place){.dirfd = AT_FDCWD, .raw = style == 's'};
   if (style == 'r') {
     snprintf(place->name, sizeof place->name, "%s", path);
     return 0;
   }
   snprintf(place->name, sizeof place->name, "%s/%s", root, path);
-  if (style == 'a' || (style == 'c' && second)) return 0;
+  if (style == 'a' || style == 's' || ((style == 'c' || style == 'f') && second)) return 0;
   char *slash = strrchr(place->name, '/');
   char leaf[NAME_MAX + 1];
   snprintf(leaf, sizeof leaf, "%s", slash + 1);
   *slash = '\0';
   if (style == 'c') {
     if (chdir(place->name) != 0) return -1;
+    place->changed_dir = true;
+  } else if (style == 'f') {
+    const int fd = open(place->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int result = fd < 0 ? -1 : fchdir(fd);
+    if (fd >= 0) close(fd);
+    if (result != 0) return -1;
     place->changed_dir = true;
   } else {
     place->dirfd = open(place->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -81,6 +91,7 @@ static int write_text(int fd, const char *text) {
 }
 
 static int open_in(const struct place *place, int flags, const char *text) {
+  if (place->raw) return write_text((int)syscall(SYS_openat, AT_FDCWD, place->name, flags, 0644), text);
   return write_text(
       place->dirfd == AT_FDCWD ? open(place->name, flags, 0644) : openat(place->dirfd, place->name, flags, 0644), text);
 }
@@ -102,7 +113,43 @@ static int make_unique(const char *verb, struct place *place, const char *text, 
   return result;
 }
 
+/* The file that tmpfile opens stays open until it is named, or another one is made. */
+static int open_nameless(const struct place *place, const char *text) {
+  char dir[PATH_MAX];
+  snprintf(dir, sizeof dir, "%s", place->name);
+  char *slash = strrchr(dir, '/');
+  *(slash ? slash : dir) = '\0';
+  const int fd = openat(place->dirfd, slash ? dir : ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0644);
+  if (fd < 0) return -1;
+  if (nameless >= 0) close(nameless);
+  nameless = fd;
+  return strcmp(text, "-") == 0 || write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -1;
+}
+
+static int name_nameless(const struct place *place) {
+  char name[64];
+  snprintf(name, sizeof name, "/proc/self/fd/%d", nameless);
+  return linkat(AT_FDCWD, name, place->dirfd, place->name, AT_SYMLINK_FOLLOW);
+}
+
+static int act_on_one_raw(const char *verb, const struct place *at, const char *text) {
+  if (strcmp(verb, "mkdir") == 0) return (int)syscall(SYS_mkdirat, AT_FDCWD, at->name, 0755);
+  if (strcmp(verb, "rmdir") == 0) return (int)syscall(SYS_unlinkat, AT_FDCWD, at->name, AT_REMOVEDIR);
+  if (strcmp(verb, "unlink") == 0) return (int)syscall(SYS_unlinkat, AT_FDCWD, at->name, 0);
+  return (int)syscall(SYS_symlinkat, text, AT_FDCWD, at->name);
+}
+
+static bool is_raw(const char *verb) {
+  static const char *const verbs[] = {"mkdir", "rmdir", "unlink", "symlink"};
+  for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+    if (strcmp(verb, verbs[i]) == 0) return true;
+  return false;
+}
+
 static int act_on_one(const char *verb, struct place *at, const char *text, char *made) {
+  if (at->raw && is_raw(verb)) return act_on_one_raw(verb, at, text);
+  if (strcmp(verb, "tmpfile") == 0) return open_nameless(at, text);
+  if (strcmp(verb, "linkfd") == 0) return name_nameless(at);
   const bool plain = at->dirfd == AT_FDCWD;
   if (strcmp(verb, "create") == 0) return open_in(at, O_WRONLY | O_CREAT | O_EXCL, text);
   if (strcmp(verb, "open") == 0) return open_in(at, O_WRONLY | O_CREAT | O_APPEND, text);
@@ -125,6 +172,13 @@ static int act_on_one(const char *verb, struct place *at, const char *text, char
 
 static int act_on_two(const char *verb, struct place *from, struct place *to) {
   const bool plain = from->dirfd == AT_FDCWD && to->dirfd == AT_FDCWD;
+  if (from->raw) {
+    if (strcmp(verb, "link") == 0) return (int)syscall(SYS_linkat, AT_FDCWD, from->name, AT_FDCWD, to->name, 0);
+    const unsigned how = strcmp(verb, "exchange") == 0    ? RENAME_EXCHANGE
+                         : strcmp(verb, "noreplace") == 0 ? RENAME_NOREPLACE
+                                                          : 0;
+    return (int)syscall(SYS_renameat2, AT_FDCWD, from->name, AT_FDCWD, to->name, how);
+  }
   if (strcmp(verb, "link") == 0)
     return plain ? link(from->name, to->name) : linkat(from->dirfd, from->name, to->dirfd, to->name, 0);
   if (strcmp(verb, "rename") == 0)
@@ -135,7 +189,8 @@ static int act_on_two(const char *verb, struct place *from, struct place *to) {
 
 /* These functions have no ...at form: the directory is entered instead of opened. */
 static bool has_at_form(const char *verb) {
-  static const char *const without[] = {"creat", "fopenw", "fopena", "fopenx", "mkstemp", "mkdtemp", "remove"};
+  static const char *const without[] = {"creat",   "fopenw",  "fopena", "fopenx",
+                                        "mkstemp", "mkdtemp", "remove", "tmpfile"};
   for (size_t i = 0; i < sizeof without / sizeof *without; i++)
     if (strcmp(verb, without[i]) == 0) return false;
   return true;
@@ -173,8 +228,23 @@ static int start_another(const char *verb, const char *number, bool *is_child) {
   /* A child that keeps nothing open, as a daemon would. */
   *is_child = true;
   close_range(3, ~0U, 0);
+  nameless = -1;
   connect_to_driver(number);
   return 0;
+}
+
+/* `filecleanup run` on the same base, as a shell would: by the command that the driver's environment names. */
+static int start_nested(const char *number) {
+  char base[PATH_MAX];
+  const char *command = getenv("MODEL_COMMAND");
+  snprintf(base, sizeof base, "%s/base", root);
+  char *const run[] = {(char *)command, "run",        "--base",       base, "--",
+                       (char *)program, (char *)root, (char *)number, NULL};
+  char *const *const argv = command[0] ? run : run + 5; /* "": without us */
+  pid_t pid = 0;
+  const int error = posix_spawn(&pid, argv[0], NULL, NULL, argv, environ);
+  errno = error;
+  return error == 0 ? 0 : -1;
 }
 
 static void answer(int result, const char *made) {
@@ -197,6 +267,10 @@ int main(int argc, char **argv) {
     line[length] = '\0';
     path[0] = other[0] = '\0';
     if (sscanf(line, "%15s %15s", verb, number) != 2) return 2;
+    if (strcmp(verb, "root") == 0) { /* the next list begins, in a new directory of the old name */
+      answer(chdir(root), made);
+      continue;
+    }
     if (strcmp(verb, "exit") == 0) exit(0);
     if (strcmp(verb, "_exit") == 0) _exit(0);
     if (strcmp(verb, "return") == 0) return 0;
@@ -205,6 +279,11 @@ int main(int argc, char **argv) {
       char *const again[] = {(char *)program, (char *)root, number, NULL};
       execv(program, again);
       answer(-1, made);
+      continue;
+    }
+    if (strcmp(verb, "nest") == 0) {
+      sscanf(line, "%*s %*s %15s", number);
+      answer(start_nested(number), made);
       continue;
     }
     if (strcmp(verb, "fork") == 0 || strcmp(verb, "spawn") == 0) {

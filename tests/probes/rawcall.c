@@ -6,17 +6,25 @@
  * vector of one word), or else a string. A CALL that begins with + is libc's or this program's own: +socket, +write
  * TEXT (to @), +close (@), +handle PATH (@ = a file handle of it), +shm_open NAME FLAGS,
  * +shm_unlink NAME, +sem_open NAME FLAGS, +sem_unlink NAME, +fds (how many descriptors are open), +signal
- * (what follows runs in a handler), +child (what follows runs in a vfork child). */
+ * (what follows runs in a handler), +child (what follows runs in a vfork child), +exec WORD... (execvp), +filter KIND
+ * (a seccomp filter: `kill` lets only the calls of this program and of a program that starts pass, `everybody` is the
+ * same for all threads, `pass` lets all pass, `deaf` answers EPERM to whatever asks for a name or an object; refused
+ * are `wrong`, `empty`, `long`, and those that cannot be read: `nowhere`, `cut` in the middle, and the program of
+ * `wild`). */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/openat2.h>
+#include <linux/seccomp.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -121,12 +129,119 @@ static void named(char **call, int count) {
   fflush(stdout);
 }
 
+/* What this program calls itself, what the loader and a small program call when they start, and no more. */
+static const int passing[] = {
+    SYS_read,
+    SYS_write,
+    SYS_close,
+    SYS_openat,
+    SYS_openat2,
+    SYS_unlinkat,
+    SYS_renameat,
+    SYS_renameat2,
+    SYS_mkdirat,
+    SYS_mknodat,
+    SYS_linkat,
+    SYS_symlinkat,
+    SYS_truncate,
+    SYS_ftruncate,
+    SYS_chdir,
+    SYS_brk,
+    SYS_mmap,
+    SYS_munmap,
+    SYS_mprotect,
+    SYS_exit,
+    SYS_exit_group,
+    SYS_clone,
+    SYS_wait4,
+    SYS_futex,
+    SYS_execve,
+    SYS_set_tid_address,
+    SYS_set_robust_list,
+    SYS_prlimit64,
+    SYS_getrandom,
+    SYS_clock_nanosleep,
+    SYS_pread64,
+    SYS_fstat,
+#ifdef SYS_newfstatat
+    SYS_newfstatat,
+#endif
+#ifdef SYS_rseq
+    SYS_rseq,
+#endif
+#ifdef SYS_open
+    SYS_open,
+    SYS_creat,
+    SYS_unlink,
+    SYS_rename,
+    SYS_mkdir,
+    SYS_rmdir,
+    SYS_link,
+    SYS_symlink,
+    SYS_fork,
+    SYS_vfork,
+    SYS_access,
+    SYS_nanosleep,
+#endif
+#ifdef SYS_arch_prctl
+    SYS_arch_prctl,
+#endif
+};
+
+static const int asking[] = {SYS_statx, SYS_readlinkat, SYS_getcwd, SYS_openat, SYS_name_to_handle_at};
+
+/* Behind it there is nothing. */
+static char *end_of_memory(void) {
+  char *const two = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  munmap(two + 4096, 4096);
+  return two + 4096;
+}
+
+static long filter(const char *kind) {
+  static struct sock_filter program[256];
+  unsigned short n = 0;
+  const int kills = strcmp(kind, "kill") == 0 || strcmp(kind, "everybody") == 0;
+  program[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+  for (size_t i = 0; kills && i < sizeof passing / sizeof *passing; i++) {
+    program[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)passing[i], 0, 1);
+    program[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  }
+  for (size_t i = 0; strcmp(kind, "deaf") == 0 && i < sizeof asking / sizeof *asking; i++) {
+    program[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)asking[i], 0, 1);
+    program[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
+  }
+  program[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, kills ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ALLOW);
+  if (strcmp(kind, "wrong") == 0) program[n - 1].code = 0xffff;
+  struct sock_fprog all = {n, program};
+  const struct sock_fprog *given = &all;
+  char *const end = end_of_memory();
+  if (strcmp(kind, "empty") == 0) all.len = 0;
+  if (strcmp(kind, "long") == 0) all.len = 0xffff;
+  if (strcmp(kind, "nowhere") == 0) given = (const void *)end;
+  if (strcmp(kind, "wild") == 0) all.filter = (void *)end;
+  if (strcmp(kind, "cut") == 0) all.filter = memcpy(end - sizeof *program, program, sizeof *program);
+  if (strcmp(kind, "cut") == 0) all.len = 4096;
+  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  if (strcmp(kind, "everybody") == 0)
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, given);
+  return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, given, 0, 0);
+}
+
 static void own(char **call, int count) {
   if (strcmp(call[0], "+socket") == 0) last = socket(AF_UNIX, SOCK_STREAM, 0);
   if (strcmp(call[0], "+write") == 0 && write((int)last, call[1], strlen(call[1])) < 0) perror("write");
   if (strcmp(call[0], "+close") == 0) close((int)last);
   if (strcmp(call[0], "+fds") == 0) printf("%d descriptors\n", count_fds());
   if (strncmp(call[0], "+shm_", 5) == 0 || strncmp(call[0], "+sem_", 5) == 0) named(call, count);
+  if (strcmp(call[0], "+filter") == 0 && count > 1) {
+    const long result = filter(call[1]);
+    printf("+filter: %ld %s\n", result, result < 0 ? strerrorname_np(errno) : "");
+  }
+  if (strcmp(call[0], "+exec") == 0 && count > 1) {
+    call[count] = NULL; /* in the place of the comma, or argv's own end */
+    execvp(call[1], call + 1);
+    perror(call[1]);
+  }
   if (strcmp(call[0], "+handle") == 0 && count > 1) {
     int mount;
     handle.handle.handle_bytes = MAX_HANDLE_SZ;

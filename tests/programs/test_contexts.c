@@ -78,8 +78,7 @@ Test(contexts, under_script) {
 Test(contexts, under_timeout_that_does_not_strike) { expect_alike("/bin/sh", "timeout -k 5 50 %s " WORK, 3); }
 
 Test(contexts, under_timeout_that_strikes) {
-  expect_alike_or_killed("/bin/sh", "timeout -k 50 0.5 %s sh -c 'echo x > base/x; echo out; exec sleep 100'", 124,
-                         true);
+  expect_alike_or_killed("/bin/sh", "timeout -k 50 3 %s sh -c 'echo x > base/x; echo out; exec sleep 100'", 124, true);
 }
 
 Test(contexts, under_timeout_whose_signal_the_program_handles) {

@@ -162,7 +162,7 @@ Test(programs, make_leaves_nothing) {
           .setup = "echo 'int main(void) { return 0; }' > main.c\n"
                    "printf 'base/main: base/main.o\\n\\tgcc $< -o $@\\nbase/main.o: main.c\\n\\tgcc -c $< -o $@\\n'"
                    " > Makefile\n",
-          .script = "export TMPDIR=$BASE; make -j2; make; touch main.c; make; echo $?");
+          .script = "export TMPDIR=$BASE; make -j2; make; touch -d '1 hour ago' base/main base/main.o; make; echo $?");
 }
 
 Test(programs, mktemp_and_dd_and_split_leave_nothing) {

@@ -90,6 +90,9 @@ Test(sweeper, written_just_now_is_not_old_by_mtime) { expect_after_a_pass(OLD_BY
 Test(sweeper, touched_into_the_future_is_not_old_by_mtime) {
   expect_after_a_pass(OLD_BY_MTIME, "echo f > base/f; touch -d '2 days' base/f", false);
 }
+Test(sweeper, touched_into_a_century_that_nanoseconds_do_not_reach_is_not_old) {
+  expect_after_a_pass(OLD_BY_MTIME, "echo f > base/f; touch -d 2400-01-01 base/f", false);
+}
 Test(sweeper, touched_into_the_future_is_not_old_even_with_the_smallest_ttl) {
   expect_after_a_pass(OLD_AT_ONCE, "echo f > base/f; touch -d '2 days' base/f", false);
 }

@@ -139,6 +139,7 @@ static void random_record(unsigned number) {
   const struct fc_identity fresh = world_identity(1 + number);
   const struct fc_identity there = world_identity(ino);
   struct fc_object info = object_with(ino, from);
+  const struct fc_object since = {.identity = {.birth_s = number, .birth_ns = number}};
   struct fc_object target = object_with(pick(4) ? known_ino[to] : 200000 + number, to);
   struct fc_record r = {.pid = pid, .time_ns = fc_journal_now(), .path = {NULL, 0, paths[from], strlen(paths[from])}};
   const struct fc_name second = {NULL, 0, paths[to], strlen(paths[to])};
@@ -146,11 +147,17 @@ static void random_record(unsigned number) {
   const struct fc_object *seen = NULL;
   switch (pick(20)) {
   default:
-    r.type = pick(12) ? FC_REC_CREATE : FC_REC_ADOPT;
+    r.type = pick(12) ? FC_REC_CREATE : pick(2) ? FC_REC_ADOPT : FC_REC_TRACK;
     r.flags = pick(4) ? 0 : FC_REC_DIR;
     r.identity = &fresh;
     known_ino[from] = 1 + number;
     r.pid = pid;
+    if (r.type == FC_REC_TRACK && pick(2)) {
+      r.flags |= FC_REC_TREE | FC_REC_INFO;
+      r.info = &since;
+    } else if (r.type == FC_REC_TRACK && pick(2)) {
+      r.identity = &since.identity; /* nothing stands there yet */
+    }
     cr_assert_geq(fc_journal_append(&plain.session.journal, &r), 0);
     cr_assert_geq(fc_journal_append(&shortened.session.journal, &r), 0);
     return;
@@ -263,6 +270,10 @@ static const char *difference(struct fc_registry *a, struct fc_registry *b) {
     SAME("identity", memcmp(&m->identity, &n->identity, sizeof m->identity), 0);
     SAME("kind", m->is_dir, n->is_dir);
     SAME("birth", m->born_ns, n->born_ns);
+    SAME("asked", m->asked, n->asked);
+    SAME("tree", m->tree, n->tree);
+    SAME("expected", m->expected, n->expected);
+    SAME("asked since", m->asked ? m->asked_ns : 0, n->asked ? n->asked_ns : 0);
     SAME("creator", m->pid, n->pid);
     SAME("data moved since creation", m->created >= a->data_moved, n->created >= b->data_moved);
     const struct fc_process *p = fc_registry_process(a, m->pid, false);

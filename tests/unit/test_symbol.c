@@ -22,6 +22,26 @@ Test(symbol, every_hooked_function_is_found_where_the_loader_finds_it) {
   }
 }
 
+/* Before 2.34 glibc had no dlsym of its own. */
+Test(symbol, without_the_loader_every_hooked_function_is_found_too) {
+  for (size_t i = 0; i < sizeof hooked / sizeof hooked[0]; i++)
+    cr_expect_eq(fc_symbol_search(hooked[i]), dlsym(RTLD_NEXT, hooked[i]), "%s", hooked[i]);
+  cr_expect_null(fc_symbol_search("a_function_that_no_library_has"));
+}
+
+/* Nor had it shm_open, whose library a module of Python's loads late and for itself: the hook, which was called all the
+ * same, jumped to NULL. */
+Test(symbol, what_a_library_has_that_was_loaded_late_is_found) {
+  static const char name[] = "_nss_compat_getpwnam_r";
+  cr_assert_null(fc_symbol_ask(RTLD_NEXT, name), "this test's libc has it from the start");
+  void *const library = dlopen("libnss_compat.so.2", RTLD_NOW | RTLD_LOCAL);
+  if (!library) cr_skip_test("no libnss_compat here: %s", dlerror());
+  void *const expected = dlsym(library, name);
+  cr_assert_not_null(expected);
+  cr_expect_eq(fc_symbol_ask(RTLD_NEXT, name), expected);
+  cr_expect_eq(fc_symbol_search(name), expected);
+}
+
 Test(symbol, what_is_not_there_is_not_found) {
   cr_assert(fc_symbol_prepare());
   cr_assert_null(fc_symbol_find("a_function_that_no_library_has"));
