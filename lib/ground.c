@@ -1,10 +1,10 @@
 #include "ground.h"
 
 #include <dirent.h>
-#include <fnmatch.h>
 #include <string.h>
 
 #include "beneath.h"
+#include "keep.h"
 #include "ownership.h"
 
 #define SCAN_DEPTH_MAX 128 /* a directory of the user's deeper than this is simply the user's */
@@ -168,7 +168,7 @@ static bool companion_of(const char *leaf, char *main, size_t size) {
 static bool is_kept(const struct fc_ground *g, const struct fc_node *node) {
   if (!g->header->policy.keep[0]) return false;
   char *path = fc_arena_alloc(&g->registry->arena, PATH_BYTES); /* names of this kind are few */
-  return !path || fc_registry_path(node, path, PATH_BYTES) == 0 || fc_ground_kept(g->header, path);
+  return !path || fc_registry_path(node, path, PATH_BYTES) == 0 || fc_keep_names(g->header, path);
 }
 
 bool fc_ground_is_companion(struct fc_ground *g, struct fc_node *parent, int fd, const char *leaf) {
@@ -248,34 +248,4 @@ bool fc_ground_follow_links(struct fc_ground *g, int64_t deadline_ns) {
     }
   }
   return true;
-}
-
-/* One glob against path and every directory above it. */
-static bool glob_matches(const char *glob, const char *path) {
-  char prefix[PATH_MAX];
-  size_t len = strlen(path);
-  if (len >= sizeof prefix) return true; /* cannot tell: keep */
-  memcpy(prefix, path, len + 1);
-  for (;;) {
-    if (fnmatch(glob, prefix, FNM_PATHNAME) == 0) return true;
-    while (len > 0 && prefix[len] != '/') len--;
-    if (len == 0) return false;
-    prefix[len] = '\0';
-  }
-}
-
-bool fc_ground_kept(const struct fc_session_header *header, const char *path) {
-  char glob[FC_KEEP_MAX];
-  const char *p = header->policy.keep;
-  while (*p) {
-    const char *end = strchr(p, ':');
-    const size_t len = end ? (size_t)(end - p) : strlen(p);
-    if (len > 0 && len < sizeof glob) {
-      memcpy(glob, p, len);
-      glob[len] = '\0';
-      if (glob_matches(glob, path)) return true;
-    }
-    p += len + (end ? 1 : 0);
-  }
-  return false;
 }

@@ -53,7 +53,4 @@ bool fc_ground_follow_links(struct fc_ground *ground, int64_t deadline_ns);
  * not seen; one that is ahead of now proves nothing. */
 bool fc_ground_appeared(const struct fc_ground *ground, const struct fc_node *node, const struct statx *st);
 
-/* KEEP: a glob matches path or one of the directories above it. */
-bool fc_ground_kept(const struct fc_session_header *header, const char *path);
-
 #endif

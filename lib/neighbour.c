@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "beneath.h"
-#include "ground.h"
+#include "keep.h"
 #include "named.h"
 #include "history.h"
 #include "ownership.h"
@@ -192,7 +192,7 @@ bool fc_neighbours_read_silent(struct fc_neighbours *list, int dirfd, const char
 }
 
 static bool knows(struct fc_neighbour *n, const char *path) {
-  return fc_registry_find(&n->registry, path, false) || fc_ground_kept(n->header, path);
+  return fc_registry_find(&n->registry, path, false) || fc_keep_names(n->header, path);
 }
 
 enum fc_neighbour_word fc_neighbours_know(const struct fc_neighbours *list, const char *path) {

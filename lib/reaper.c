@@ -6,6 +6,7 @@
 
 #include "beneath.h"
 #include "checkpoint.h"
+#include "keep.h"
 #include "lease.h"
 #include "history.h"
 #include "ownership.h"
@@ -246,7 +247,7 @@ static enum verdict capture_and_remove(struct fc_reaper *r, const struct found *
 
 /* Whoever asks for it: a device node, or what is to be kept. */
 static bool is_never_removed(const struct fc_reaper *r, const struct found *f) {
-  return MODE_IS(&f->st, S_IFCHR) || MODE_IS(&f->st, S_IFBLK) || fc_ground_kept(r->header, f->path) ||
+  return MODE_IS(&f->st, S_IFCHR) || MODE_IS(&f->st, S_IFBLK) || fc_keep_names(r->header, f->path) ||
          (r->spares && r->spares(r->spares_context, f->path));
 }
 
@@ -264,7 +265,7 @@ static bool is_spared(struct fc_reaper *r, const struct found *f) {
   if (MODE_IS(&f->st, S_IFCHR) || MODE_IS(&f->st, S_IFBLK) ||
       !fc_ownership_holds_in(&r->registry, f->node, &f->place->identity, f->leaf) ||
       fc_ground_is_companion(&r->ground, f->place->node, f->place->fd, f->leaf) ||
-      fc_ground_moved_in(&r->ground, f->node, &f->st) || fc_ground_kept(r->header, f->path)) {
+      fc_ground_moved_in(&r->ground, f->node, &f->st) || fc_keep_names(r->header, f->path)) {
     r->result->kept++;
     return true;
   }
@@ -351,7 +352,7 @@ static void remove_file(struct fc_reaper *r, const struct place *place, struct f
  * one that lives, that was kept, or that is over and has yet to be ended by its own policy. */
 static bool is_spared_unseen(struct fc_reaper *r, const struct found *f) {
   if (!fc_identity_proves(&f->identity) || MODE_IS(&f->st, S_IFCHR) || MODE_IS(&f->st, S_IFBLK)) return true;
-  if (fc_ground_kept(r->header, f->path)) return true;
+  if (fc_keep_names(r->header, f->path)) return true;
   if (!fc_neighbours_read_silent(&r->neighbours, r->dirfd, r->header->id, &r->registry.arena)) return true;
   const enum fc_neighbour_word word = fc_neighbours_know(&r->neighbours, f->path);
   if (word == FC_NEIGHBOUR_ENDS) r->result->in_use++; /* the next try, behind its end */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "beneath.h"
+#include "keep.h"
 #include "ownership.h"
 #include "standing.h"
 #include "turn.h"
@@ -146,7 +147,7 @@ static void foretell(struct sweeper *s, const struct fc_node *node) {
   struct fc_reaper *r = &s->reaper;
   struct statx st;
   if (!look(s, node, &st) || !r->wants(r->wants_context, node, &st)) return;
-  if (fc_registry_path(node, r->path, FC_REAPER_PATH_BYTES) == 0 || fc_ground_kept(r->header, r->path)) return;
+  if (fc_registry_path(node, r->path, FC_REAPER_PATH_BYTES) == 0 || fc_keep_names(r->header, r->path)) return;
   *(node->is_dir ? &s->result->reaped.dirs : &s->result->reaped.files) += 1;
   if (!node->is_dir) s->result->reaped.bytes += st.stx_size;
   const struct fc_reap_watch *watch = s->sweep->watch;
@@ -190,7 +191,7 @@ static void sort_oldest_first(struct weighed *w, size_t count) {
 static bool counts(struct sweeper *s, const struct fc_node *node, struct statx *st) {
   struct fc_reaper *r = &s->reaper;
   return !node->is_dir && fc_ownership_tracked(&r->registry, node) &&
-         fc_registry_path(node, r->path, FC_REAPER_PATH_BYTES) > 0 && !fc_ground_kept(r->header, r->path) &&
+         fc_registry_path(node, r->path, FC_REAPER_PATH_BYTES) > 0 && !fc_keep_names(r->header, r->path) &&
          look(s, node, st) && (st->stx_mode & S_IFMT) == S_IFREG;
 }
 

@@ -223,6 +223,7 @@ static void begin(struct fc_pending *pending) {
   pending->any = false;
   pending->onto = false;
   pending->directory = false;
+  pending->denied = false;
 }
 
 /* What is known of the object that a destructive call is aimed at, asked at most twice for all sessions. */
@@ -272,6 +273,7 @@ void fc_record_removing(struct fc_pending *pending, int dirfd, const char *path)
   begin(pending);
   if (!fc_target_open_real(&target, dirfd, path)) {
     count_lost(&target);
+    pending->denied = target.denied;
     return;
   }
   pending->any = true;
@@ -300,6 +302,7 @@ static void complete(struct fc_pending *pending, enum fc_result result, const st
 void fc_record_removed(struct fc_pending *pending, bool succeeded) {
   FC_ASKING;
   complete(pending, succeeded ? FC_RESULT_DONE : FC_RESULT_FAILED, NULL);
+  if (succeeded && pending->denied) fc_record_lost();
   if (succeeded && !pending->any) note_outside();
 }
 
@@ -341,6 +344,7 @@ void fc_record_renaming(struct fc_pending *pending, int old_dirfd, const char *o
     pending->onto = to_inside;
     renaming(pending, &from, &to, old_dirfd, old_path, exchange);
   }
+  pending->denied = from.denied || to.denied;
   count_lost(&from); /* also when only one of the two could not be made out */
   count_lost(&to);
   fc_target_close(&to);
@@ -368,6 +372,7 @@ void fc_record_renamed(struct fc_pending *pending, enum fc_result result, const 
                        const char *old_path, int new_dirfd, const char *new_path) {
   FC_ASKING;
   complete(pending, result, target);
+  if (result != FC_RESULT_FAILED && pending->denied) fc_record_lost();
   if (result == FC_RESULT_FAILED || !pending->any) return;
   struct fc_target from;
   struct fc_target to;

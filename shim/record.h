@@ -35,6 +35,7 @@ struct fc_pending {
   bool any;                   /* some name of the call lies beneath a base */
   bool onto;                  /* rename: the new name lies beneath a base */
   bool directory;             /* rename: what is renamed is one, or may be */
+  bool denied;                /* a name could not be made out, unless the host's call fails as well */
 };
 
 /* path is about to be removed. */

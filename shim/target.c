@@ -241,7 +241,7 @@ static void through_proc(int *dirfd, const char **path) {
 bool fc_target_open(struct fc_target *target, int dirfd, const char *path) {
   target->slot = -1;
   target->inside = 0;
-  target->lost = false;
+  target->lost = target->denied = false;
   target->file = NULL;
   if (!is_readable(path) || !path[0]) return false;
   if (path[0] == '/' && (path[1] == 'p' || path[1] == 'd')) through_proc(&dirfd, &path);
@@ -286,6 +286,7 @@ static long opened_into(struct fc_target *target, int fd, char *out) {
   if (fd < 0) {
     target->lost =
         fd != -ENOENT && fd != -ENOTDIR && fd != -ELOOP && fd != -EACCES && fd != -ENAMETOOLONG && fd != -EBADF;
+    target->denied = fd == -EACCES;
     return fd;
   }
   const long len = link_into(fd, out);

@@ -14,6 +14,7 @@ struct fc_target {
   int slot;         /* scratch buffer in use, -1 = none */
   unsigned inside;  /* bit i: beneath the base of session i */
   bool lost;        /* the name could not be made out (no buffer, no /proc): it may be anywhere */
+  bool denied;      /* the same if the host's call succeeds: ours was denied (EACCES) */
   const char *file; /* the kernel's name of an open file that path leads to by /proc or /dev; else NULL */
   struct fc_name name;
   uint16_t below[FC_NEST_MAX]; /* of name: where the part that is relative to the base of session i begins */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "beneath.h"
+#include "keep.h"
 #include "ownership.h"
 #include "quarantine.h"
 #include "unseen.h"
@@ -153,13 +154,13 @@ static enum fc_reason recorded_reason(const struct fc_node *node) {
 /* Which glob keeps it: the same question, asked for each of them alone. */
 static const char *keeping_glob(struct fc_judge *j, const char *path) {
   const struct fc_session_header *h = j->found->header;
-  if (!fc_ground_kept(h, path)) return NULL;
+  if (!fc_keep_names(h, path)) return NULL;
   if (!j->one_glob) j->one_glob = fc_verb_alloc(sizeof *j->one_glob);
   for (const char *p = h->policy.keep; *p;) {
     const size_t len = strcspn(p, ":");
     memcpy(j->one_glob->policy.keep, p, len);
     j->one_glob->policy.keep[len] = '\0';
-    if (fc_ground_kept(j->one_glob, path)) break;
+    if (fc_keep_names(j->one_glob, path)) break;
     p += len + (p[len] ? 1 : 0);
   }
   memcpy(j->text, j->one_glob->policy.keep, sizeof j->one_glob->policy.keep);

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "manager.h"
+#include "owner.h"
 #include "removal.h"
 #include "scope.h"
 

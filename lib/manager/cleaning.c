@@ -79,7 +79,7 @@ static void gone(void *context, const char *path, const char *why) {
   fcm_manager *m = context;
   if (why) return;
   (void)pthread_mutex_lock(&m->lock);
-  (void)fc_tracking_drop(m, path);
+  (void)fc_entry_drop(m, path);
   (void)pthread_mutex_unlock(&m->lock);
 }
 
@@ -126,7 +126,7 @@ static int remove_locked(fcm_manager *m, const char *rel, struct fc_tracked *kno
   (void)pthread_mutex_unlock(&m->lock);
   const int rc = remove_known(m, rel, tracked ? known : NULL, whole);
   (void)pthread_mutex_lock(&m->lock);
-  if (rc == -ENOENT && tracked && (forget || !known->expected)) (void)fc_tracking_drop(m, rel);
+  if (rc == -ENOENT && tracked && (forget || !known->expected)) (void)fc_entry_drop(m, rel);
   if (rc == -EAGAIN && tracked && known->expected) bind(m, known);
   leave(m);
   (void)pthread_mutex_unlock(&m->lock);
@@ -138,7 +138,7 @@ int fc_cleaning_remove(fcm_manager *m, const char *rel, bool whole) {
   if (!known) return -ENOMEM;
   (void)pthread_mutex_lock(&m->lock);
   fc_outside_read(m);
-  const bool tracked = fc_tracking_find(m, rel, known);
+  const bool tracked = fc_entry_find(m, rel, known);
   const int rc = remove_locked(m, rel, known, tracked, whole, true);
   free(known);
   return rc;
@@ -241,7 +241,7 @@ static int remove_cell(struct pass *p, uint32_t cell) {
   fcm_manager *m = p->manager;
   (void)pthread_mutex_lock(&m->lock);
   fc_outside_read(m);
-  if (!fc_tracking_read(m, cell, p->known)) {
+  if (!fc_entry_read(m, cell, p->known)) {
     (void)pthread_mutex_unlock(&m->lock);
     return -ENOENT;
   }
@@ -269,7 +269,7 @@ static void look_at_directory(struct pass *p, uint32_t cell) {
   struct fc_identity now;
   struct statx st;
   (void)pthread_mutex_lock(&m->lock);
-  const bool counts = fc_tracking_read(m, cell, p->known);
+  const bool counts = fc_entry_read(m, cell, p->known);
   (void)pthread_mutex_unlock(&m->lock);
   if (!counts) return;
   if (p->newest_ns != INT64_MAX && fc_reaper_look(&m->reaper, p->known->path, &now, &st) == 0 &&
@@ -310,7 +310,7 @@ static bool sort_directories(struct pass *p) {
   struct depth *order = p->dir_count ? malloc(p->dir_count * sizeof *order) : NULL;
   if (p->dir_count && !order) return false;
   (void)pthread_mutex_lock(&m->lock);
-  for (size_t i = 0; i < p->dir_count; i++) order[i] = (struct depth){p->dirs[i], fc_tracking_path_len(m, p->dirs[i])};
+  for (size_t i = 0; i < p->dir_count; i++) order[i] = (struct depth){p->dirs[i], fc_entry_path_len(m, p->dirs[i])};
   (void)pthread_mutex_unlock(&m->lock);
   if (order) qsort(order, p->dir_count, sizeof *order, deeper_first);
   for (size_t i = 0; i < p->dir_count; i++) p->dirs[i] = order[i].cell;
@@ -324,10 +324,10 @@ static int work(struct pass *p) {
   uint32_t *dirs = NULL;
   size_t file_count;
   size_t dir_count = 0;
-  fc_tracking_lock(m, NULL);
-  const bool fine = fc_tracking_cells(m, 0, FC_SLOT_DIR | FC_SLOT_TREE, &files, &file_count) &&
-                    fc_tracking_cells(m, FC_SLOT_DIR | FC_SLOT_TREE, 0, &dirs, &dir_count);
-  fc_tracking_unlock(m);
+  fc_outside_lock(m, NULL);
+  const bool fine = fc_entry_cells(m, 0, FC_SLOT_DIR | FC_SLOT_TREE, &files, &file_count) &&
+                    fc_entry_cells(m, FC_SLOT_DIR | FC_SLOT_TREE, 0, &dirs, &dir_count);
+  fc_outside_unlock(m);
   if (fine) {
     in_turns(p, dirs, dir_count, LOOKS, look_at_directory);
     in_turns(p, files, file_count, BATCH, remove_file);
@@ -356,9 +356,9 @@ static int pass(fcm_manager *m, int64_t newest_ns, bool last, struct fcm_result 
     free(p.known);
   }
   result->removed_size_mb = (double)result->removed_size_bytes / BYTES_PER_MB;
-  fc_tracking_lock(m, NULL);
+  fc_outside_lock(m, NULL);
   result->tracked_files_remaining = m->table.count;
-  fc_tracking_unlock(m);
+  fc_outside_unlock(m);
   fc_manager_tell(m);
   return rc;
 }
@@ -435,7 +435,7 @@ static void add_size(struct pass *p, uint32_t cell) {
   struct fc_identity now;
   struct statx st;
   (void)pthread_mutex_lock(&m->lock);
-  const bool counts = fc_tracking_read(m, cell, p->known);
+  const bool counts = fc_entry_read(m, cell, p->known);
   (void)pthread_mutex_unlock(&m->lock);
   if (counts && fc_reaper_look(&m->reaper, p->known->path, &now, &st) == 0 && S_ISREG(st.stx_mode))
     ((struct sum *)(void *)p)->bytes += st.stx_size;
@@ -451,11 +451,11 @@ int fcm_get_stats(fcm_manager *m, struct fcm_stats *stats) {
   size_t cell_count = 0;
   if (!sum.pass.known) return fc_manager_fail(ENOMEM);
   (void)pthread_rwlock_rdlock(&m->passes);
-  fc_tracking_lock(m, NULL);
-  const bool fine = fc_tracking_cells(m, 0, FC_SLOT_DIR, &cells, &cell_count);
+  fc_outside_lock(m, NULL);
+  const bool fine = fc_entry_cells(m, 0, FC_SLOT_DIR, &cells, &cell_count);
   stats->tracked_files = m->table.count;
   stats->memory_bytes = fc_table_bytes(&m->table) + sizeof *m + sizeof *m->session + m->reaper.registry.arena.total;
-  fc_tracking_unlock(m);
+  fc_outside_unlock(m);
   if (fine) in_turns(&sum.pass, cells, cell_count, LOOKS, add_size);
   struct statx st;
   if (fc_sys_statx(AT_FDCWD, fc_session_path(m->session), AT_SYMLINK_NOFOLLOW, STATX_BLOCKS, &st) == 0)
@@ -465,7 +465,7 @@ int fcm_get_stats(fcm_manager *m, struct fcm_stats *stats) {
   free(sum.pass.known);
   stats->total_size_bytes = sum.bytes;
   stats->total_size_mb = (double)sum.bytes / BYTES_PER_MB;
-  stats->periodic_cleanup_running = fc_periodic_runs(&m->periodic);
+  stats->periodic_cleanup_running = fc_manager_is_periodic(&m->periodic);
   stats->default_ttl = m->options.ttl;
   stats->cleanup_interval = m->options.interval;
   return fine ? 0 : fc_manager_fail(ENOMEM);

@@ -6,7 +6,7 @@
 #ifndef FC_CLEANING_H
 #define FC_CLEANING_H
 
-#include "manager.h"
+#include "owner.h"
 
 /* Around removals: waits for the turn. The reaper is the caller's in between. No other lock may be held. */
 int fc_cleaning_begin(fcm_manager *manager);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "outside.h"
-#include "tracking.h"
+#include "entry.h"
 
 #define MESSAGE_BYTES 1024
 #define OLD_WORTH_NUM 3u /* so many of OLD_WORTH_DEN parts may still count */
@@ -23,7 +23,7 @@ static bool has_room(const struct fc_journal *j, unsigned cells) {
 static bool is_worth_it(fcm_manager *m) {
   uint64_t cells = 0;
   for (size_t i = 0; i < m->table.room; i++)
-    if (m->table.slots[i].value) cells += fc_tracking_cells_of(m, fc_slot_cell(&m->table.slots[i]));
+    if (m->table.slots[i].value) cells += fc_entry_cells_of(m, fc_slot_cell(&m->table.slots[i]));
   return cells * OLD_WORTH_DEN <= (uint64_t)m->session->journal.limit * OLD_WORTH_NUM;
 }
 
@@ -49,17 +49,17 @@ static bool copy_all(fcm_manager *m, struct move *to) {
   struct fc_tracked *one = malloc(sizeof *one);
   uint32_t *cells = NULL;
   size_t count = 0;
-  bool fine = one && fc_tracking_cells(m, 0, 0, &cells, &count);
+  bool fine = one && fc_entry_cells(m, 0, 0, &cells, &count);
   for (size_t i = 0; fine && i < count; i++) {
-    if (!fc_tracking_read(m, cells[i], one)) continue;
+    if (!fc_entry_read(m, cells[i], one)) continue;
     const struct fc_tracking what = {.rel = one->path,
                                      .identity = one->expected ? NULL : &one->identity,
                                      .is_dir = one->is_dir,
                                      .tree = one->tree,
                                      .asked_ns = one->asked_ns};
-    const int64_t index = fc_tracking_append(&to->session->journal, &what);
+    const int64_t index = fc_entry_append(&to->session->journal, &what);
     fine = index >= 0 && fc_table_reserve(&to->table);
-    if (fine) fc_table_add(&to->table, fc_tracking_hash(m, one->path), fc_tracking_value(&what, (uint32_t)index));
+    if (fine) fc_table_add(&to->table, fc_entry_hash(m, one->path), fc_entry_value(&what, (uint32_t)index));
   }
   free(cells);
   free(one);
@@ -127,7 +127,7 @@ static int move(fcm_manager *m) {
   m->table = to.table;
   fc_manager_take_session(m, to.session);
   for (const struct fc_outside *o = m->outside; o != known; o = o->next)
-    if (o->type != FC_REC_ADOPT) fc_tracking_drop_below(m, o->path);
+    if (o->type != FC_REC_ADOPT) fc_entry_drop_below(m, o->path);
   say_again(m, m->outside, known, to.session);
   __atomic_store_n(&to.session->journal.words->lost_destructive, 0, __ATOMIC_SEQ_CST);
   m->outside_seen = 0;
@@ -139,17 +139,17 @@ static int move(fcm_manager *m) {
 int fc_compact_reserve(fcm_manager *m, unsigned cells, const char *rel) {
   if (has_room(&m->session->journal, cells)) return 0;
   if (!rel) return -ENOSPC;
-  fc_tracking_unlock(m);
+  fc_outside_unlock(m);
   (void)pthread_rwlock_wrlock(&m->passes);
-  fc_tracking_lock(m, NULL);
+  fc_outside_lock(m, NULL);
   int rc = fc_manager_owns(m) ? 0 : -EPERM;
   if (rc == 0 && !has_room(&m->session->journal, cells)) {
     rc = is_worth_it(m) ? move(m) : -ENOSPC;
     if (rc == 0 && !has_room(&m->session->journal, cells)) rc = -ENOSPC;
   }
-  fc_tracking_unlock(m);
+  fc_outside_unlock(m);
   (void)pthread_rwlock_unlock(&m->passes);
-  fc_tracking_lock(m, rel);
+  fc_outside_lock(m, rel);
   if (rc < 0 && rc != -EPERM) fc_manager_log(m, FCM_LOG_ERROR, "%s: the journal is full: error %d", m->real, -rc);
   return rc;
 }

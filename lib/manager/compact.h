@@ -11,7 +11,7 @@
 #ifndef FC_COMPACT_H
 #define FC_COMPACT_H
 
-#include "manager.h"
+#include "owner.h"
 
 /* Makes sure that so many cells can be written; locked. When that needs a new journal the lock is given up for a
  * moment, and rel is not in hand afterwards; rel NULL: not now. 0, or -errno: -ENOSPC. */

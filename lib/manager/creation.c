@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "beneath.h"
+#include "outside.h"
 #include "tracking.h"
 
 #define RANDOM_CHARACTERS 6
@@ -54,20 +55,20 @@ static int make(fcm_manager *m, const char *path, bool is_dir, int *fd) {
     if (dirfd < 0) return dirfd;
   }
   struct fc_identity now;
-  struct fc_tracking what = {.rel = rel, .is_dir = is_dir, .tree = is_dir, .asked_ns = fc_tracking_now()};
-  fc_tracking_lock(m, rel);
+  struct fc_tracking what = {.rel = rel, .is_dir = is_dir, .tree = is_dir, .asked_ns = fc_entry_now()};
+  fc_outside_lock(m, rel);
   /* A name that is tracked already is somebody else's. */
-  rc = fc_tracking_find(m, rel, NULL) ? -EEXIST : fc_tracking_add(m, &what);
-  fc_tracking_unlock(m);
+  rc = fc_entry_find(m, rel, NULL) ? -EEXIST : fc_tracking_add(m, &what);
+  fc_outside_unlock(m);
   if (rc == 0) {
     rc = make_object(m, dirfd, slash ? slash + 1 : rel, is_dir, fd, &now);
     what.identity = rc == 0 ? &now : NULL;
-    fc_tracking_lock(m, rel);
+    fc_outside_lock(m, rel);
     if (rc < 0)
-      (void)fc_tracking_drop(m, rel);
+      (void)fc_entry_drop(m, rel);
     else
       (void)fc_tracking_add(m, &what); /* no room: it stays expected, and is bound when it is seen */
-    fc_tracking_unlock(m);
+    fc_outside_unlock(m);
   }
   if (slash) (void)fc_sys_close(dirfd);
   return rc;

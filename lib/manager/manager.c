@@ -1,4 +1,8 @@
-#include "manager.h"
+/* manager: making an fcm_manager, and its end.
+ *
+ * Responsible for: the order of both, and who takes it over in between (abandon, adopt). Must never: remove a name
+ * itself.
+ */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,39 +12,21 @@
 #include "announce.h"
 #include "cleaning.h"
 #include "departure.h"
+#include "options.h"
 #include "orphan.h"
 #include "outside.h"
+#include "periodic.h"
 #include "tracking.h"
 
 #define MESSAGE_BYTES 1024
-#define LINE_BYTES 1024
-#define OWNER_PAGE 4096u
 #define BASE_TRIES 4
 #define STARTUP_NS                                                                                                     \
   INT64_C(300000000000) /* others may be at work on what is left; a program must start all the same                    \
                          */
 #define BASE_MODE 0700
 #define ADOPT_PAUSE_MS 5
-#define MADV_DONTFORK_ 10
-#define MADV_WIPEONFORK_ 18
 
 extern char **environ;
-
-int fc_manager_fail(int error) {
-  errno = error;
-  return -1;
-}
-
-bool fc_manager_owns(const fcm_manager *m) {
-  return !__atomic_load_n(&m->given_up, __ATOMIC_ACQUIRE) &&
-         __atomic_load_n(m->owner, __ATOMIC_RELAXED) == (uint32_t)fc_sys_getpid();
-}
-
-bool fc_manager_may(const fcm_manager *m) {
-  if (m && fc_manager_owns(m)) return true;
-  errno = m ? EPERM : EINVAL;
-  return false;
-}
 
 const char *fcm_version(void) { return FC_VERSION; }
 
@@ -48,45 +34,6 @@ const char *fcm_base_dir(const fcm_manager *m) {
   if (m) return m->real;
   errno = EINVAL;
   return NULL;
-}
-
-/* ---- lines ---- */
-
-void fc_manager_log(fcm_manager *m, enum fcm_log_level level, const char *format, ...) {
-  char text[LINE_BYTES];
-  va_list args;
-  va_start(args, format);
-  (void)vsnprintf(text, sizeof text, format, args);
-  va_end(args);
-  if (!m->options.log) {
-    struct fc_log log;
-    fc_log_open(&log, &m->config.policy, m->header->path);
-    fc_log_write(&log, (enum fc_log_level)level, "%s", text);
-    return;
-  }
-  struct fc_manager_line *line = malloc(sizeof *line + strlen(text) + 1);
-  if (!line) return; /* the counts tell it too */
-  line->next = NULL;
-  line->level = level;
-  memcpy(line->text, text, strlen(text) + 1);
-  (void)pthread_mutex_lock(&m->line_lock);
-  *m->lines_end = line;
-  m->lines_end = &line->next;
-  (void)pthread_mutex_unlock(&m->line_lock);
-}
-
-void fc_manager_tell(fcm_manager *m) {
-  if (!m->options.log) return;
-  for (;;) {
-    (void)pthread_mutex_lock(&m->line_lock);
-    struct fc_manager_line *line = m->lines;
-    if (line) m->lines = line->next;
-    if (!m->lines) m->lines_end = &m->lines;
-    (void)pthread_mutex_unlock(&m->line_lock);
-    if (!line) return;
-    m->options.log(m->options.log_context, line->level, line->text);
-    free(line);
-  }
 }
 
 /* What a reaper of ours has to say. */
@@ -229,22 +176,6 @@ static int begin_session(fcm_manager *m, char *message, size_t size) {
   return rc;
 }
 
-/* From here on this process owns it: the lock stays with it in a fork, and the word becomes zero in the child. */
-static void own(fcm_manager *m) {
-  (void)fc_sys_madvise(m->session->lock_page, OWNER_PAGE, MADV_DONTFORK_);
-  (void)fc_sys_madvise(m->owner, OWNER_PAGE, MADV_WIPEONFORK_); /* before Linux 4.14 the pid alone tells */
-  __atomic_store_n(m->owner, (uint32_t)fc_sys_getpid(), __ATOMIC_RELEASE);
-  __atomic_store_n(&m->given_up, false, __ATOMIC_RELEASE);
-}
-
-void fc_manager_take_session(fcm_manager *m, struct fc_session *session) {
-  m->session = session;
-  own(m);
-  m->reaper.header = m->reaper.ground.header = session->header;
-  m->reaper.captures = &session->journal;
-  fc_quarantine_begin(&m->reaper.quarantine, m->base_fd, session->header->id);
-}
-
 /* A session that follows this one stands beside it, whatever the environment says by then. */
 static void stay_in_place(fcm_manager *m) {
   char dir[PATH_MAX];
@@ -310,7 +241,7 @@ fcm_manager *fcm_create(const struct fcm_options *options) {
   if (fc_options_config(&m->options, &m->config, message, sizeof message) == 0)
     rc = begin_session(m, message, sizeof message);
   if (rc == 0) {
-    own(m);
+    fc_manager_own(m);
     stay_in_place(m);
     m->keeps = m->options.disabled;
     m->made_real_ns = fc_sys_realtime();
@@ -399,7 +330,7 @@ int fcm_destroy(fcm_manager *m) {
 
 int fcm_abandon(fcm_manager *m) {
   if (!fc_manager_may(m)) return -1;
-  const bool periodic = fc_periodic_runs(&m->periodic);
+  const bool periodic = fc_manager_is_periodic(&m->periodic);
   if (fcm_stop_periodic_cleanup(m) < 0) return -1;
   stop_part(m);
   (void)pthread_rwlock_wrlock(&m->passes); /* the pass that is under way is waited for, and no other one begins */
@@ -492,7 +423,7 @@ int fcm_adopt(fcm_manager *m) {
     fc_session_unlock(m->session);
     return fc_manager_fail(-rc);
   }
-  own(m);
+  fc_manager_own(m);
   open_part(m);
   __atomic_store_n(&m->session->journal.words->abandoned_s, 0, __ATOMIC_SEQ_CST);
   const struct fc_record join = {.type = FC_REC_JOIN, .pid = (uint32_t)fc_sys_getpid(), .time_ns = fc_sys_getppid()};

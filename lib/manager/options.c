@@ -1,9 +1,8 @@
-/* options: what the program asks for, and what the environment says instead. */
+#include "options.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "manager.h"
 
 #define NS_PER_MS INT64_C(1000000)
 #define MESSAGE_BYTES 512

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tracking.h"
+#include "entry.h"
 
 static void remember(fcm_manager *m, const struct fc_start_cell *start, const char *path) {
   const size_t len = strlen(path);
@@ -39,7 +39,7 @@ static void read_on(fcm_manager *m, int fd) {
       const uint8_t type = rec.start.type;
       if ((type != FC_REC_KEEP && type != FC_REC_UNTRACK && type != FC_REC_ADOPT) || !rec.path[0]) continue;
       remember(m, &rec.start, rec.path);
-      if (type != FC_REC_ADOPT) fc_tracking_drop_below(m, rec.path);
+      if (type != FC_REC_ADOPT) fc_entry_drop_below(m, rec.path);
     }
   }
   if (step == FC_REPLAY_END) {
@@ -93,3 +93,18 @@ void fc_outside_free(fcm_manager *m) {
     free(o);
   }
 }
+
+/* The name in hand, or, when that is a tree, what lies below it. */
+static bool is_in_hand(const fcm_manager *m, const char *rel) {
+  if (!m->in_hand || !rel) return false;
+  const size_t len = strlen(m->in_hand);
+  return strncmp(rel, m->in_hand, len) == 0 && (rel[len] == '\0' || (m->in_hand_tree && rel[len] == '/'));
+}
+
+void fc_outside_lock(fcm_manager *m, const char *rel) {
+  (void)pthread_mutex_lock(&m->lock);
+  while (is_in_hand(m, rel)) (void)pthread_cond_wait(&m->turned, &m->lock);
+  fc_outside_read(m);
+}
+
+void fc_outside_unlock(fcm_manager *m) { (void)pthread_mutex_unlock(&m->lock); }

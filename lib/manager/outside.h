@@ -7,7 +7,7 @@
 #ifndef FC_OUTSIDE_H
 #define FC_OUTSIDE_H
 
-#include "manager.h"
+#include "owner.h"
 
 struct fc_outside {
   struct fc_outside *next;
@@ -27,5 +27,9 @@ bool fc_outside_spares(void *manager, const char *rel);
 void fc_outside_track(fcm_manager *manager, const char *rel);
 
 void fc_outside_free(fcm_manager *manager);
+
+/* Takes `lock`, waits until rel is not in hand (NULL: none in particular), and reads what others have recorded. */
+void fc_outside_lock(fcm_manager *manager, const char *rel);
+void fc_outside_unlock(fcm_manager *manager);
 
 #endif

@@ -1,7 +1,6 @@
-/* periodic: the thread that cleans up every interval. */
-#include <time.h>
+#include "periodic.h"
 
-#include "manager.h"
+#include <time.h>
 
 #define MS_PER_S 1000
 #define NS_PER_MS 1000000
@@ -16,13 +15,6 @@ int fc_periodic_init(struct fc_periodic *p) {
   if (rc == 0) rc = pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
   if (rc == 0) rc = pthread_cond_init(&p->wake, &monotonic);
   return rc;
-}
-
-bool fc_periodic_runs(struct fc_periodic *p) {
-  (void)pthread_mutex_lock(&p->lock);
-  const bool runs = p->running;
-  (void)pthread_mutex_unlock(&p->lock);
-  return runs;
 }
 
 static struct timespec moment_after(int64_t ms) {

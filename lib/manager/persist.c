@@ -146,14 +146,14 @@ int fcm_persist(fcm_manager *m, const char *path, const char *to) {
     return fc_manager_fail(-rc);
   }
   (void)pthread_mutex_lock(&m->lock);
-  if (!fc_tracking_find(m, rel, known)) rc = -ENOENT;
+  if (!fc_entry_find(m, rel, known)) rc = -ENOENT;
   (void)pthread_mutex_unlock(&m->lock);
   if (rc == 0) {
     fc_cleaning_take(m, rel, false);
     rc = persist(m, rel, known, to);
     (void)pthread_mutex_lock(&m->lock);
-    if (rc == 0) (void)fc_tracking_drop(m, rel);
-    if (rc == 0 && stays_beneath) (void)fc_tracking_drop(m, rel_to); /* it is no temporary name any more */
+    if (rc == 0) (void)fc_entry_drop(m, rel);
+    if (rc == 0 && stays_beneath) (void)fc_entry_drop(m, rel_to); /* it is no temporary name any more */
     (void)pthread_mutex_unlock(&m->lock);
     fc_cleaning_leave(m);
   }

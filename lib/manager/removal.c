@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "manager.h"
-#include "tracking.h"
+#include "outside.h"
+#include "owner.h"
 
 char *fc_removal_absolute(const char *path) {
   char directory[PATH_MAX];
@@ -50,9 +50,9 @@ static int tell(fcm_manager *manager, int status, bool removed, uint64_t bytes, 
     result->removed_size_mb = (double)bytes / (1024 * 1024);
   }
   result->errors = status != 0;
-  fc_tracking_lock(manager, NULL);
+  fc_outside_lock(manager, NULL);
   result->tracked_files_remaining = manager->table.count;
-  fc_tracking_unlock(manager);
+  fc_outside_unlock(manager);
   errno = error;
   return status;
 }

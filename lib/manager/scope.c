@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "manager.h"
+#include "owner.h"
 #include "removal.h"
 
 struct fcm_scope {

@@ -9,6 +9,7 @@
 #include "config.h"
 #include "fuzz.h"
 #include "ground.h"
+#include "keep.h"
 
 enum { ENTRIES_MAX = 24, TEXT_MAX = 600 };
 
@@ -146,9 +147,9 @@ static void globs(const char *list, const char *name) {
   REQUIRE(strcmp(config.policy.keep, again.policy.keep) == 0);
   memcpy(&header.policy, &config.policy, sizeof header.policy);
   if (!name[0] || name[0] == '/') return;
-  const bool kept = fc_ground_kept(&header, name);
+  const bool kept = fc_keep_names(&header, name);
   (void)snprintf(below, sizeof below, "%s/x", name);
-  if (kept) REQUIRE(fc_ground_kept(&header, below)); /* a directory is kept with all that is in it */
+  if (kept) REQUIRE(fc_keep_names(&header, below)); /* a directory is kept with all that is in it */
   const char *keep = header.policy.keep;
   if (!strpbrk(keep, "*?[\\:")) {
     const size_t length = strlen(keep);

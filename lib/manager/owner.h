@@ -1,11 +1,12 @@
-/* manager: what stands behind an fcm_manager. The public contract is include/filecleanup.h.
+/* owner: what stands behind an fcm_manager, and who may use it. The public contract is include/filecleanup.h.
  *
  * A manager is one session (session.h) whose only member is this process. Its journal is the only truth; the table
  * (table.h) is a view of it. Nobody but the owner removes anything while it lives (no sweeper and no guardian serves
  * such a session); when it is gone, whoever reaps orphans ends it like any other session.
  *
- * Responsible for: making and ending it, who may use it (fork), and the order in which threads work on it. Must never:
- * touch the journal or a lock in a process that does not own it, end the program, or write to its standard streams.
+ * Responsible for: its data, who may use it (fork), the order in which threads work on it, and what it tells. Must
+ * never: touch the journal or a lock in a process that does not own it, end the program, or write to its standard
+ * streams.
  *
  * Order of locks: passes, turn, lock. `passes` is held shared by whoever removes and exclusively by who moves the set
  * to a new journal (compact.c); `turn` by one who removes, for a few names at a time; `lock` for the table, the journal
@@ -14,8 +15,8 @@
  * A removal and another thread's word about the same name (track, untrack, persist) come one after the other: the name
  * in hand is told under `lock`, and whoever means it, or what lies below it, waits.
  */
-#ifndef FC_MANAGER_H
-#define FC_MANAGER_H
+#ifndef FC_OWNER_H
+#define FC_OWNER_H
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -25,6 +26,8 @@
 #include "reaper.h"
 #include "session.h"
 #include "table.h"
+
+#define OWNER_PAGE 4096u /* of the owner's word, and of the session's lock */
 
 /* What hangs on a manager without being of its core: the asynchronous forms. */
 struct fc_manager_part {
@@ -111,22 +114,13 @@ void fc_manager_log(fcm_manager *manager, enum fcm_log_level level, const char *
     __attribute__((format(printf, 3, 4)));
 void fc_manager_tell(fcm_manager *manager);
 
+/* From here on this process owns it: the lock stays with it in a fork, and the word becomes zero in the child. */
+void fc_manager_own(fcm_manager *manager);
+
 /* The session that stands for the manager from now on; its owner is this process. Nobody is removing. */
 void fc_manager_take_session(fcm_manager *manager, struct fc_session *session);
 
-/* ---- periodic.c ---- */
-
-int fc_periodic_init(struct fc_periodic *periodic);
-bool fc_periodic_runs(struct fc_periodic *periodic);
-/* Ends the thread, whoever owns the manager by now. 0 or -EDEADLK: it is the caller. */
-int fc_periodic_halt(struct fc_periodic *periodic);
-
-/* ---- options.c ---- */
-
-/* Copies *options, whatever its size, over the defaults. False: its size is unknown. */
-bool fc_options_read(struct fcm_options *out, const struct fcm_options *options);
-
-/* What the session is made from. 0, or -1 with one line in message. */
-int fc_options_config(const struct fcm_options *options, struct fc_config *config, char *message, size_t message_size);
+/* The thread of periodic.c exists. */
+bool fc_manager_is_periodic(struct fc_periodic *periodic);
 
 #endif
